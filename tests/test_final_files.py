@@ -393,11 +393,11 @@ def test_a_model_that_saw_its_test_is_a_child_that_is_never_judged_there(root):
         assert child.config == parent.config
         assert parent.trained_until < "2002-01-01" <= child.trained_until
         assert not finalize_with_test(project, SLOT).fresh
-        with pytest.raises(DataError, match="has seen bars until"):
+        with pytest.raises(DataError, match="was trained on bars until"):
             backtest(project, SLOT, model_path=project.store / child.artifact_path)
         asked = promote(project, child.id, dry_run=True)
         assert asked.refused
-        told = f"{parent.id} is what was judged"
+        told = f"the judged candidate is {parent.id}"
         assert {v.gate for v in asked.verdicts if told not in v.finding} == {"no_leak"}
         assert asked.sentence.count(told) == 1
         assert projects.query(root, "SELECT * FROM test_look") == looks
@@ -433,14 +433,15 @@ def test_a_champion_that_saw_the_test_is_stood_for_there_by_the_one_that_was_jud
 def test_the_verb_says_what_was_written_and_what_to_type_next(root, capsys):
     assert run(["finalize", SLOT, "--project", str(root)]) == 0
     told = capsys.readouterr()
-    assert "final_model/" in told.out
+    assert told.out.startswith(f"{SLOT}: candidate c-")
+    assert "final_model/" in told.err
     assert f"podium backtest {SLOT}" in told.err
     assert run(["backtest", SLOT, "--project", str(root)]) == 0
     capsys.readouterr()
     assert run(["finalize", SLOT, "--project", str(root), "--include-test"]) == 0
     told = capsys.readouterr()
-    assert "final_model_with_test/" in told.out
-    assert "seen the sealed test" in told.err
+    assert "final_model_with_test/" in told.err
+    assert "trained on the sealed test too" in told.out
     both = ["finalize", SLOT, "--project", str(root), "--include-test", "--epochs", "3"]
     assert run(both) == 2
 

@@ -108,7 +108,7 @@ def test_an_unfinished_search_leaves_the_best_model_it_kept_and_says_so(unfinish
     found, said = judged(unfinished)
     best = checkpoints(unfinished)[0]
     assert found.rule == (
-        f"the best model that the search kept: {TUNING}/checkpoints/{best.name}/, because there is "
+        f"the best checkpoint of the search: {TUNING}/checkpoints/{best.name}/, because there is "
         "no final model and no best extended model"
     )
     assert found.candidate.trial_id == json.loads((best / "config.json").read_text())["id"]
@@ -173,7 +173,7 @@ def test_a_model_of_another_question_is_passed_over_and_said(copied):
     said = Saying()
     with open_project(copied, reporter=said) as project, pytest.raises(NotFoundError):
         backtest(project, SLOT)
-    assert any("final_model/ is passed over" in one and "9 bars" in one for one in said.said)
+    assert any("final_model/ is skipped" in one and "9 bars" in one for one in said.said)
 
 
 # By path
@@ -206,7 +206,7 @@ def test_a_search_checkpoint_by_path_is_judged_and_its_slot_known(copied):
         found.candidate.artifact_hash,
     )
     assert model.manifest["config"] == found.candidate.config
-    assert found.evidence["validation"].notes["reason"].startswith("kept by a search")
+    assert found.evidence["validation"].notes["reason"].startswith("stored by a search")
 
 
 def test_the_best_checkpoint_is_a_candidate_of_its_own_with_a_number_of_its_own(copied):
@@ -315,7 +315,7 @@ def test_a_model_that_has_seen_the_test_is_refused(copied):
     # The test begins earlier by now than it did when the search's models were trained.
     configure(copied, **settings(3), slots={SLOT: {"test_from": "2001-06-01"}})
     for path in (served(copied), checkpoints(copied)[0]):
-        with pytest.raises(DataError, match="has seen bars until 2001-12-31"):
+        with pytest.raises(DataError, match="was trained on bars until 2001-12-31"):
             judged(copied, None, model_path=path)
 
 

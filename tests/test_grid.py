@@ -345,7 +345,7 @@ def test_the_command_tells_the_best_and_where_it_is(finished, monkeypatch, capsy
     monkeypatch.chdir(finished)
     code, out, err = asked(capsys, "grid", *FLAGS)
     assert code == 0
-    assert len(out.splitlines()) == 2 + 5
+    assert len(out.splitlines()) == 4 + 5
     assert f"active model: {get_active_model_path(finished)}" in err
     assert "podium predict" in err
 

@@ -122,7 +122,7 @@ def test_backtest_judges_what_final_model_holds_and_trains_nothing(searched):
         judged = backtest(project, SLOT)
     assert judged.candidate.id == mine["id"]
     assert judged.rule == "the final model: final_model/"
-    assert any(f"candidate {mine['id']} (version 2) is judged" in line for line in said.said)
+    assert any(f"judging candidate {mine['id']} (version 2)" in line for line in said.said)
     assert trained(searched) == before
     assert [row["candidate_id"] for row in query(searched, "SELECT * FROM test_look")] == [
         mine["id"]
@@ -158,7 +158,9 @@ def test_a_training_that_gives_the_model_there_is_is_no_new_candidate(searched, 
     said = capsys.readouterr()
     [fact] = json.loads(said.out)["items"]
     assert fact["new"] is False
-    assert f"the same model as before, candidate {fact['candidate']} (version 1)" in said.err
+    assert (
+        f"the trained model is identical to candidate {fact['candidate']} (version 1)" in said.err
+    )
     assert len(query(searched, "SELECT id FROM candidate")) == 1
 
 
@@ -183,7 +185,7 @@ def test_a_verb_refuses_what_answers_another_question_by_now(searched):
     projects.configure(searched, **projects.merge(FOLDERS, {"slots": {SLOT: {"horizon": 4}}}))
     with (
         open_project(searched) as project,
-        pytest.raises(NotFoundError, match="answers another question: horizon was 5, is 4"),
+        pytest.raises(NotFoundError, match="data and settings: horizon was 5, is 4"),
     ):
         extend(project, SLOT)
 
@@ -193,7 +195,7 @@ def test_analyze_names_what_differs_where_the_slot_asks_another_question(searche
     projects.configure(searched, **projects.merge(FOLDERS, {"slots": {SLOT: {"horizon": 4}}}))
     with (
         open_project(searched) as project,
-        pytest.raises(NotFoundError, match="answers another question: horizon was 5, is 4"),
+        pytest.raises(NotFoundError, match="data and settings: horizon was 5, is 4"),
     ):
         analyze(project, SLOT)
 

@@ -86,7 +86,7 @@ def test_the_rank_correlation_is_scipys_and_says_what_it_means(root):
     log(root, *(({"lr": float(r)}, float(v)) for r, v in zip(rates, values, strict=True)))
     found = of(root, "lr")
     assert found.rho == pytest.approx(stats.spearmanr(rates, values).statistic)
-    assert found.sentence == (
+    assert found.finding == (
         f"rank correlation {found.rho:+.2f} over 20 runs: higher values go with higher "
         "val_pct_mae, which is worse"
     )
@@ -95,17 +95,17 @@ def test_the_rank_correlation_is_scipys_and_says_what_it_means(root):
 
 def test_eight_runs_are_enough_and_seven_are_too_few(root):
     log(root, *(({"lr": n}, float(n)) for n in range(7)))
-    assert (of(root, "lr").rho, of(root, "lr").sentence) == (None, "too few runs (7)")
+    assert (of(root, "lr").rho, of(root, "lr").finding) == (None, "too few runs (7)")
     log(root, ({"lr": 7}, 7.0))
     assert of(root, "lr").rho == pytest.approx(1.0)
 
 
-def test_what_luck_would_show_is_called_that(root):
+def test_a_weak_association_is_no_more_than_chance_would_show(root):
     values = [5, 3, 8, 1, 9, 2, 7, 4]
     log(root, *(({"lr": n, "opt": "ab"[n % 2]}, float(v)) for n, v in enumerate(values)))
-    assert of(root, "lr").sentence.endswith("no more than luck would show")
+    assert of(root, "lr").finding.endswith("no more than chance would show")
     assert stats.kruskal(values[::2], values[1::2]).pvalue < 0.05
-    assert of(root, "opt").sentence == "eta squared 0.76 over 8 runs with 2 values"
+    assert of(root, "opt").finding == "eta squared 0.76 over 8 runs with 2 values"
 
 
 def test_a_categorical_hyperparameter_has_its_share_of_the_ranks_variance(root):
@@ -115,7 +115,7 @@ def test_a_categorical_hyperparameter_has_its_share_of_the_ranks_variance(root):
     assert (found.kind, found.rho) == ("categorical", None)
     # Kruskal and Wallis' statistic is the same share, times n - 1.
     assert found.eta_squared == pytest.approx(stats.kruskal(*values.values()).statistic / 9)
-    assert found.sentence == f"eta squared {found.eta_squared:.2f} over 10 runs with 3 values"
+    assert found.finding == f"eta squared {found.eta_squared:.2f} over 10 runs with 3 values"
 
 
 def test_true_and_false_are_categories(root):
@@ -126,13 +126,13 @@ def test_true_and_false_are_categories(root):
 
 def test_a_category_a_run_tells_nothing(root):
     log(root, *(({"name": f"n{n}"}, float(n)) for n in range(10)))
-    assert of(root, "name").sentence == "too few runs (10) for 10 values"
+    assert of(root, "name").finding == "too few runs (10) for 10 values"
 
 
 def test_one_value_or_one_outcome_tells_nothing(root):
     log(root, *(({"lr": 1, "width": n}, 5.0) for n in range(9)))
-    assert of(root, "lr").sentence == "one value only: 1"
-    assert of(root, "width").sentence == "all runs came to the same"
+    assert of(root, "lr").finding == "one value only: 1"
+    assert of(root, "width").finding == "all runs have the same metric"
 
 
 def test_runs_that_diverged_are_shown_and_do_not_count(root):
@@ -185,16 +185,16 @@ def test_all_hyperparameters_are_ranked_by_what_they_matter(root):
     assert [one.strength for one in ranked] == sorted(
         (one.strength for one in ranked), reverse=True
     )
-    assert ranked[-1].sentence == "one value only: 3"
+    assert ranked[-1].finding == "one value only: 3"
 
 
-def test_of_many_hyperparameters_one_must_show_more_to_be_more_than_luck(root):
+def test_the_level_of_a_test_falls_with_the_number_of_hyperparameters(root):
     values = [2, 1, 0, 3, 4, 7, 6, 5]
     log(root, *(({"lr": n, "a": 1, "b": 2, "c": 3}, float(v)) for n, v in enumerate(values)))
-    assert of(root, "lr").sentence.startswith("rank correlation +0.81 over 8 runs: higher values")
+    assert of(root, "lr").finding.startswith("rank correlation +0.81 over 8 runs: higher values")
     with open_project(root) as project:
         [ranked] = [one for one in impacts(project) if one.hyperparam == "lr"]
-    assert ranked.sentence == "rank correlation +0.81 over 8 runs: no more than luck would show"
+    assert ranked.finding == "rank correlation +0.81 over 8 runs: no more than chance would show"
 
 
 def test_the_metric_is_the_default_slots_unless_named(tmp_path):
@@ -222,19 +222,21 @@ def test_what_is_not_there_is_named_with_what_is_near(root):
         of(root, "learning_rate", metric="val_loss", family="tot")
 
 
-def test_the_verb_prints_the_runs_then_the_groups_and_says_what_was_left_out(root, capsys):
+def test_the_verb_prints_a_sentence_and_the_groups_and_names_excluded_runs(root, capsys):
     log(root, *(({"lr": n // 2}, float(n)) for n in range(8)))
     log(root, ({"lr": 1}, 9.0), name="kronos")
     capsys.readouterr()
     where = ["--project", str(root)]
     assert podium(["impact", "lr", *where]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines()[0].split() == ["run_id", "lr", "val_pct_mae"]
-    assert out.split("\n\n")[1].splitlines()[2].split() == ["0", "0.5", "2"]
-    assert err == (
-        "toto: rank correlation +0.98 over 8 runs: higher values go with higher val_pct_mae, "
-        "which is worse\nleft out: 1 run of kronos (--family kronos)\n"
+    sentence, _, head, _, first = out.splitlines()[:5]
+    assert sentence == (
+        "toto: lr and val_pct_mae: rank correlation +0.98 over 8 runs: higher values go with "
+        "higher val_pct_mae, which is worse"
     )
+    assert head.split() == ["lr", "mean", "val_pct_mae", "n"]
+    assert first.split() == ["0", "0.5", "2"]
+    assert err == "left out: 1 run of kronos (--family kronos)\n"
     assert podium(["impact", "lr", "-o", "json", *where]) == 0
     [item] = json.loads(capsys.readouterr().out)["items"]
     assert (item["n"], item["groups"][0]) == (8, {"value": 0, "n": 2, "mean": 0.5})
@@ -246,7 +248,8 @@ def test_the_verb_prints_the_runs_then_the_groups_and_says_what_was_left_out(roo
     assert capsys.readouterr().out.startswith("| run\\_id |") is False
     assert podium(["impact", *where]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines()[0].split() == [
+    assert out.startswith("strongest of 1 hyperparameter: toto: lr and val_pct_mae: ")
+    assert out.splitlines()[2].split() == [
         "hyperparam",
         "rho",
         "eta_squared",
@@ -254,10 +257,7 @@ def test_the_verb_prints_the_runs_then_the_groups_and_says_what_was_left_out(roo
         "values",
         "what",
     ]
-    assert err.splitlines() == [
-        "toto, val_pct_mae; the strongest first",
-        "left out: 1 run of kronos (--family kronos)",
-    ]
+    assert err.splitlines() == ["left out: 1 run of kronos (--family kronos)"]
     assert podium(["impact", "-o", "json", *where]) == 0
     [item] = json.loads(capsys.readouterr().out)["items"]
     assert (item["hyperparam"], item["kind"], item["values"]) == ("lr", "numeric", 4)

@@ -538,5 +538,8 @@ def test_analyze_shows_ranking_naive_confidence_set_and_selection_bias(project_o
     assert told["deflated_sharpe"] == found.luck.deflated_sharpe
     assert podium(["analyze", *place]) == 0
     shown = capsys.readouterr().out
-    for words in ("95 % interval", "naive mse", "deflated Sharpe", "PBO", "probability of loss"):
+    for words in ("95 % interval", "p against naive", "deflated Sharpe", "PBO"):
         assert words in shown
+    assert shown.splitlines()[0].startswith(f"{SLOT}: chosen ")
+    assert podium(["analyze", *place, "--verbose"]) == 0
+    assert "probability of loss" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import pytest
 import podium
 import projects
 import quick
+from podium.render.table import number
 from podium.steps.archive import init
 from podium.steps.search.grid import grid
 from podium.steps.search.results import SHOWN
@@ -47,7 +48,7 @@ def test_the_frame_of_a_slot_has_every_trial_and_baseline(root):
     flags = {"tune.where": "level=2", "tune.metric": "mse,mae", "tune.search": "grid"}
     with open_project(root, settings=flags) as project:
         found = tune(project, SLOT, {"level": [1, 2]})
-        again = tuned(project, SLOT, given={"level": [1, 2]})
+        again = tuned(project, SLOT, overrides={"level": [1, 2]})
     frame = found.frame()
     assert again.frame().equals(frame)
     assert [*frame][: len(FACTS)] == FACTS
@@ -78,8 +79,14 @@ def test_every_search_of_a_slot_is_the_same_kind_of_value(root):
         assert len(frame) == len(found.trials) + len(found.baselines)
         assert frame["feasible"].dtype == "boolean"
         assert found.best.id == found.ranked[0].id
-        assert f"naive {found.reference.score:.4g}" in found.summary
-        assert found.summary in found._repr_html_()
+        assert f"against {number(found.reference.score)} of naive" in found.sentence
+        assert found.sentence in found._repr_html_()
+        shown = found.rows()
+        assert [row["trial"] for row in shown] == [
+            row.id for row in (*found.ranked, found.reference)
+        ]
+        # What all configs share is left out, and names are those of the config.
+        assert {*found.best.config} >= {part.split()[0] for part in shown[0]["config"].split(", ")}
 
 
 def test_the_frame_of_own_code_has_failed_trials_and_no_baselines(tmp_path):
@@ -92,7 +99,9 @@ def test_the_frame_of_own_code_has_failed_trials_and_no_baselines(tmp_path):
     assert [*frame["metrics.size"]] == pytest.approx([10, math.nan, 30], nan_ok=True)
     assert not frame["baseline"].any()
     assert frame["feasible"].all()
-    assert found.summary == "best 0 (picky) (score on validation)"
+    assert found.sentence == (
+        "own/picky: 3 trials (1 failed); best picky x 3: score on validation 0"
+    )
 
 
 def test_the_table_shows_the_best_trials_and_escapes_everything(tmp_path):
@@ -100,7 +109,7 @@ def test_the_table_shows_the_best_trials_and_escapes_everything(tmp_path):
     found = of_own_code(tmp_path / "mine", space, trials=12)
     text = found._repr_html_()
     tree = ElementTree.fromstring(f"<div>{text}</div>")
-    assert tree.find("p").text == f"own/picky: 12 trials; {found.summary}"
+    assert tree.find("p").text == f"own/picky: 12 trials (3 failed); {found.summary}"
     rows = tree.findall(".//tbody/tr")
     assert len(rows) == SHOWN < len(found.trials)
     assert [row.find("th").text for row in rows] == [row.id for row in found.ranked[:SHOWN]]

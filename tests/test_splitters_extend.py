@@ -49,8 +49,8 @@ def test_what_is_set_reaches_the_splitter(seen, settings, parameters):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"embargo": 3}, "extend.embargo is 3, and walk_forward takes no embargo"),
-        ({"splitter": "purged_kfold", "train_bars": 50}, "takes no train_bars"),
+        ({"embargo": 3}, "extend.embargo is 3, but walk_forward has no embargo"),
+        ({"splitter": "purged_kfold", "train_bars": 50}, "has no train_bars"),
         ({"splitter": "holdout"}, "'holdout'. Expected a splitter that makes folds"),
         ({"purge": 2}, "Expected purge = 5 or more"),
     ],

@@ -112,7 +112,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_curve(tmp_path):
 
 def test_going_on_needs_something_to_go_on_from(tmp_path):
     root = classes.project(tmp_path / "p")
-    with pytest.raises(NotFoundError, match=r"no .*last.pt to go on from"):
+    with pytest.raises(NotFoundError, match=r"no .*last.pt to resume"):
         trained(root, output=root / "out", resume=True)
     assert not projects.query(root, "SELECT * FROM trial WHERE family = 'bilstm'")
 

@@ -75,7 +75,7 @@ class CliContext:
             with project:
                 yield project
         finally:
-            self.out.rest()
+            self.out.finish()
         if project.log.id:
             hint = project.log_hint
             click.get_current_context().call_on_close(lambda: self.out.say(hint))
@@ -215,8 +215,3 @@ def common(function: Command) -> Command:
 def given(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings among some that have a value."""
     return {name: value for name, value in settings.items() if value not in (None, "", (), {})}
-
-
-def score(value: float) -> float | None:
-    """A trial's score; None of one that has none, so that it is told as a dash and as null."""
-    return value if value == value else None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from podium.render import axis, svg
+from podium.render.answer import change
 from podium.render.page import Block
 from podium.render.table import counted, number, p_value, percent
 from podium.render.values import Pair, RankRow, SlotReport
@@ -51,7 +52,7 @@ def config_text(slot: SlotReport) -> str:
 
 
 def short(config: Mapping[str, object]) -> str:
-    """Short text of a config: the last word of each name, and three digits.
+    """A config on one line, with three digits of each number.
 
     Parameters
     ----------
@@ -60,10 +61,10 @@ def short(config: Mapping[str, object]) -> str:
     Examples
     --------
     >>> short({"lstm_units": 32, "learning_rate": 0.00123456})
-    'units 32, rate 0.00123'
+    'lstm_units 32, learning_rate 0.00123'
     """
     return ", ".join(
-        f"{name.rpartition('_')[2]} {f'{value:.3g}' if isinstance(value, float) else value}"
+        f"{name} {f'{value:.3g}' if isinstance(value, float) else value}"
         for name, value in config.items()
     )
 
@@ -312,12 +313,7 @@ def _change(slot: SlotReport, pair: Pair) -> str | None:
     mine, naive = pair
     if mine is None or naive is None or not np.isfinite([mine, naive]).all():
         return None
-    gain = naive - mine if _better(slot) == "lower" else mine - naive
-    if gain == 0:
-        return "the same"
-    # A percentage of a number that can be zero or negative (a Sharpe ratio) has no meaning.
-    size = percent(abs(gain) / naive) if naive > 0 and mine >= 0 else number(abs(gain))
-    return f"{size} {'better' if gain > 0 else 'worse'}"
+    return change(mine, naive, lower_is_better=_better(slot) == "lower")
 
 
 def _setting(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Judge: choose a config from the folds and say why."""
+"""Judge: choose a config from the folds, with the reasons."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from podium.cli import options
 from podium.cli.options import CliContext
+from podium.render.table import counted, number
 
 
 @click.command()
@@ -14,89 +15,65 @@ from podium.cli.options import CliContext
 def command(cli: CliContext, slot: str | None) -> None:
     """Choose a config of SLOT's newest cross-validation; nothing is trained.
 
-    The rule is the best mean, or a simpler config within one standard error of it. Beside the
-    choice are the ranking with intervals, the naive forecast, the configs that are not
-    distinguishable from the best, and how much of the choice is luck: docs/judgement.md.
+    The choice is the best mean, or a simpler config within one standard error of it. The table has
+    intervals, tests against naive, and the configs that are not distinguishable from the best;
+    --verbose adds the selection bias: docs/judgement.md.
     """
-    from podium.render.blocks import distinction, interval
-    from podium.render.table import p_value
-    from podium.steps.pipeline.run_report import luck_basis, luck_rows, ranking_rows
+    from podium.steps.pipeline.run_report import luck_basis, luck_rows
     from podium.steps.search.analysis_files import compared
     from podium.steps.search.analyze import analyze
 
     with cli.opened() as project:
         name = project.default_slot(slot)
-        found = analyze(project, name)
-        told = compared(project, found)
-        files = [project.shown(path) for path in found.files]
-    metric = found.extension.tuned.data.section.metric
-    ranking, luck = ranking_rows(found), luck_rows(found)
-    chosen = {
+        analysis = analyze(project, name)
+        comparison = compared(project, analysis)
+        files = ", ".join(project.shown(path) for path in analysis.files)
+    metric, luck = analysis.extension.tuned.metric, analysis.luck
+    item = {
         "slot": name,
-        "family": found.chosen.family,
-        "config": found.chosen.config,
-        "mean": found.chosen.mean,
-        "standard error": found.chosen.standard_error,
-        "why": found.reason,
-        "against the next": found.distinguishable,
-        "naive": found.reference.config,
-        "naive mean": found.reference.mean,
-        "p-value against naive": found.against_naive.p_value,
-        "configs looked at": found.looked_at,
-        "files": ", ".join(files),
-    }
-    if cli.out.as_json:
-        rows = [
+        "family": analysis.chosen.family,
+        "config": analysis.chosen.config,
+        "mean": analysis.chosen.mean,
+        "standard error": analysis.chosen.standard_error,
+        "why": analysis.reason,
+        "against the next": analysis.distinguishable,
+        "naive": analysis.reference.config,
+        "naive mean": analysis.reference.mean,
+        "p-value against naive": analysis.against_naive.p_value,
+        "configs looked at": analysis.looked_at,
+        "files": files,
+        "compared": comparison,
+        "ranking": [
             {
                 "config": row.label,
                 "chosen": row.chosen,
                 metric: row.mean,
                 "low": row.low,
                 "high": row.high,
-                f"naive_{metric}": found.reference.mean,
+                f"naive_{metric}": analysis.reference.mean,
                 "dm_pvalue_vs_naive": row.p_value,
                 "dm_pvalue_vs_naive_corrected": row.p_corrected,
                 "in_confidence_set": row.in_set,
             }
-            for row in ranking
-        ]
-        figures = {key: scalar.value for key, scalar in found.luck.scalars().items()}
-        more = {"compared": told, "ranking": rows, **figures, **found.luck.notes()}
-        cli.out.facts("analysis", {**chosen, **more})
-        return
-    cli.out.facts("analysis", chosen)
-    print(f"\nwhat the search saw, and what the folds say, {metric}")
-    cli.out.answer(
-        "compared",
-        [
-            {
-                "config": ("* " if one["chosen"] else "  ") + row.label,
-                "tuned": one["tuned_score"],
-                "folds": one["mean"],
-                "rank": f"{one['tuned_rank']} to {one['rank']}",
-                "accuracy improvement": f"{one['accuracy_improvement']:+.2%}",
-            }
-            for one, row in zip(told, ranking, strict=False)
+            for row in analysis.ranked()
         ],
-    )
-    print(f"\nranking on the folds, {metric}")
-    cli.out.answer(
-        "ranking",
-        [
-            {
-                "config": ("* " if row.chosen else "  ") + row.label,
-                "mean": row.mean,
-                "95 % interval": interval(row),
-                f"naive {metric}": found.reference.mean,
-                "p against naive": p_value(row.p_value),
-                "corrected": p_value(row.p_corrected),
-                "against the best": distinction(row),
-            }
-            for row in ranking
-        ],
-    )
-    print(f"\nselection bias. {luck_basis(found)}")
-    cli.out.answer(
-        "luck", [{"figure": r.name, "value": r.value, "meaning": r.meaning} for r in luck]
-    )
-    cli.out.hint(f"podium finalize {name}")
+        **{key: scalar.value for key, scalar in luck.scalars().items()},
+        **luck.notes(),
+    }
+    out = cli.out
+    out.result("analysis", analysis, [item])
+    if not out.as_json:
+        print(f"\nchosen config: {analysis.distinguishable}")
+        print(
+            f"selection bias: deflated Sharpe {number(luck.deflated_sharpe)}, PBO "
+            f"{number(luck.pbo)}, {counted(analysis.looked_at, 'config')} looked at"
+        )
+        if out.verbose:
+            print(f"\n{luck_basis(analysis)}")
+            columns = ("figure", "value", "meaning")
+            bias = luck_rows(analysis)
+            rows = [(row.name, row.value, row.meaning) for row in bias]
+            out.answer("luck", [dict(zip(columns, row, strict=True)) for row in rows])
+    if files:
+        out.say(f"files: {files}")
+    out.hint(f"podium finalize {name}")

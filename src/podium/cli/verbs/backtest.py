@@ -10,14 +10,14 @@ from podium.cli.options import CliContext, setting
 
 @click.command()
 @options.slot
-@click.option("--model-path", help="Any path into a model's folder, wherever a copy lies.")
+@click.option("--model-path", help="Any path into the folder of a model or of a copy of it.")
 @click.option(
     "--checkpoint",
     type=click.Choice(("best", "final")),
-    help="Of the model: its best epoch, or the last one.  [default: the one that is served]",
+    help="Best or last epoch of the model.  [default: the served one]",
 )
 @setting("backtest.fee_bps", help="Fee in basis points of traded value.")
-@setting("backtest.refit_every", help="Also train it again every so many bars of the test.")
+@setting("backtest.refit_every", help="Also refit every so many bars of the test.")
 @setting(
     "backtest.refit_window",
     "--window",
@@ -34,35 +34,31 @@ def command(
     checkpoint: str | None,
     generate_signals: bool,
 ) -> None:
-    """Judge a model of SLOT on its sealed test. Each candidate judged counts as a look at it.
+    """Judge a model of SLOT on its sealed test. Each judged candidate counts as a look at it.
 
     The model is the one in final_model/, else the best of extended_training_results/, of the
-    search's checkpoints, or the grids' active model. Nothing is trained but the refits of
-    --refit-every. Files are written to backtesting_results/.
+    search's checkpoints, or the grids' active model. Only the refits of --refit-every are
+    trained. Files are written to backtesting_results/; --json has every figure.
     """
     from podium.steps.decisions.backtest import backtest
     from podium.steps.serving.signals import write_newest
 
     with cli.opened() as project, project.logged("backtest"):
-        found = backtest(project, slot, model_path=model_path, checkpoint=checkpoint)
-        written = write_newest(project, found.candidate) if generate_signals else None
-    candidate = found.candidate
-    cli.out.say(f"{found.rule}: {candidate.id}, version {candidate.version} of {candidate.slot}")
-    if written is not None:
-        cli.out.say(f"signals of {written.as_of} are in {written.place}")
-    told = [found.evidence[kind] for kind in ("test", "backtest")]
-    if project.config.backtest.refit_every:
-        told.append(found.evidence["refit"])
+        result = backtest(project, slot, model_path=model_path, checkpoint=checkpoint)
+        signals = write_newest(project, result.candidate) if generate_signals else None
+    kinds = ["test", "backtest", *(["refit"] if project.config.backtest.refit_every else [])]
     items = [
         {
-            "evidence": evidence.kind,
-            "what": what,
+            "evidence": kind,
+            "what": name,
             "value": scalar.value,
             "unit": scalar.unit,
             "better": {"min": "lower", "max": "higher"}.get(scalar.direction, ""),
         }
-        for evidence in told
-        for what, scalar in evidence.scalars.items()
+        for kind in kinds
+        for name, scalar in result.evidence[kind].scalars.items()
     ]
-    cli.out.answer("evidence", items)
-    cli.out.hint(f"podium promote {found.candidate.id}")
+    cli.out.result("evidence", result, items)
+    if signals is not None:
+        cli.out.say(f"signals of {signals.as_of} are in {signals.place}")
+    cli.out.hint(f"podium promote {result.candidate.id}")

@@ -1,4 +1,4 @@
-"""Judge: what a gate asks, why, and what to do when it refuses."""
+"""Judge: explain a gate: its question, the reason, and what to do when it refuses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from podium.cli.options import CliContext
 
 @click.command()
 @click.argument("gate", required=False)
-@click.option("--slot", help="Whose policy to fill in.  [default: the project's]")
+@click.option("--slot", help="Slot whose policy applies.  [default: the project's]")
 @options.common
 def command(cli: CliContext, gate: str | None, slot: str | None) -> None:
     """Explain GATE with the limits of the project's policy; without GATE, list all of them."""
-    from podium.steps.decisions.explain import asked_for, explain
+    from podium.steps.decisions.explain import explain, uses_of
 
     config = cli.config_if_any
     if gate is None:
@@ -26,7 +26,7 @@ def command(cli: CliContext, gate: str | None, slot: str | None) -> None:
                 "gate": name,
                 "asks": line,
                 "asked for by": ", ".join(
-                    f"{one.policy}/{one.stage}" for one in asked_for(config, name, slot)
+                    f"{one.policy}/{one.stage}" for one in uses_of(config, name, slot)
                 )
                 or "no policy",
             }

@@ -1,4 +1,4 @@
-"""Search: cross-validate the best configs over folds, walk-forward unless told otherwise."""
+"""Search: cross-validate the best configs over folds, by default walk-forward."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from podium.cli.options import CliContext, setting
 @click.command()
 @options.slot
 @click.option("--study", default="", metavar="ID", help="A search.  [default: the newest one]")
-@setting("extend.top", "--top-n", help="How many configs.")
-@setting("extend.folds", help="How many folds.")
-@setting("extend.epochs", help="Most epochs of a fold.")
-@setting("extend.splitter", help="How folds are cut: podium list splitters.")
+@setting("extend.top", "--top-n", help="Number of configs.")
+@setting("extend.folds", help="Number of folds.")
+@setting("extend.epochs", help="Maximum epochs of a fold.")
+@setting("extend.splitter", help="Splitter of the folds: podium list splitters.")
 @options.jobs
 @options.mlflow
 @options.common
 def command(cli: CliContext, slot: str | None, study: str) -> None:
-    """Train the best configs of SLOT's newest finished search again on every fold."""
+    """Train the best configs of SLOT's newest finished search on every fold."""
     from podium.steps.search.extend import extend
 
     with cli.opened() as project:
         name = project.default_slot(slot)
-        found = extend(project, name, study=study)
-        files = found.folder and project.shown(found.folder)
+        result = extend(project, name, study=study)
+        files = result.folder and project.shown(result.folder)
     items: list[dict[str, Any]] = [
         {
             "family": row.family,
@@ -36,17 +36,16 @@ def command(cli: CliContext, slot: str | None, study: str) -> None:
             "standard error": row.standard_error,
             "folds": row.scores,
             "config": row.config,
+            **(
+                {"classes": {one.name: one.figures() for one in row.classes}} if row.classes else {}
+            ),
         }
-        for row in [*found.configs, found.baselines[0]]
+        for row in [*result.configs, result.baselines[0]]
     ]
-    columns = [*items[0]]
-    if classes := found.configs[0].classes:
-        for item, row in zip(items, [*found.configs, found.baselines[0]], strict=True):
+    for item, row in zip(items, [*result.configs, result.baselines[0]], strict=True):
+        if row.classes:
             item["classes"] = {one.name: one.figures() for one in row.classes}
-    cli.out.answer("extended", items, columns)
-    if classes and not cli.out.as_json:
-        print("\nclasses over the folds, the first config")
-        cli.out.answer("classes", [{"class": one.name, **one.figures()} for one in classes])
+    cli.out.result("extended", result, items)
     if files:
         cli.out.say(f"files: {files}/")
     cli.out.hint(f"podium analyze {name}")

@@ -15,16 +15,16 @@ from podium.cli.options import FILE, CliContext, setting
 @click.option(
     "--config",
     type=FILE,
-    help="Train the config in this file instead: best_config.json, or one of your own.",
+    help="Train the config in this file: best_config.json, or one of your own.",
 )
-@setting("finalize.epochs", help="Most epochs.")
+@setting("finalize.epochs", help="Maximum epochs.")
 @setting("finalize.seeds", help="Models that differ in their seed; forecasts are averaged.")
 @click.option(
     "--include-test",
     is_flag=True,
-    help="Train a judged candidate once more, on its sealed test too; it is never judged there.",
+    help="Train a judged candidate again on its sealed test too, for use only.",
 )
-@click.option("--candidate", help="Which one.  [default: the champion, else the newest judged]")
+@click.option("--candidate", help="Its id.  [default: the champion, else the newest judged]")
 @options.jobs
 @options.mlflow
 @options.common
@@ -37,8 +37,8 @@ def command(
 ) -> None:
     """Train the config that SLOT's newest analysis chose: a candidate in stage development.
 
-    Settings of the search and the folds are those they had. Its files are in final_model/. Killed,
-    the same command goes on from the last epoch.
+    Settings of the search and the folds are those they had. Its files are in final_model/. After a
+    kill the same command continues from the last epoch.
     """
     from podium import registry
     from podium.steps.candidates.finalize import finalize
@@ -48,14 +48,14 @@ def command(
     out = cli.out
     with cli.opened() as project:
         name = project.default_slot(slot)
-        found = finalize(
+        result = finalize(
             project, name, config=config, include_test=include_test, candidate=candidate
         )
-        path = project.store / found.candidate.artifact_path
+        path = project.store / result.candidate.artifact_path
         stages = registry.constant("tasks", project.config.slot(name).task, "STAGES")
-        files = None if found.folder is None else project.shown(found.folder)
-    made = found.candidate
-    facts = {
+        files = None if result.folder is None else project.shown(result.folder)
+    made = result.candidate
+    item = {
         "candidate": made.id,
         "slot": name,
         "version": made.version,
@@ -63,25 +63,18 @@ def command(
         "trained until": made.trained_until or None,
         "artefact": str(path),
         "files": None if files is None else f"{files}/",
-        "new": found.fresh,
+        "new": result.fresh,
     }
-    if isinstance(found, GivenModel):
-        facts["gates that miss evidence"] = list(found.missing)
-    if isinstance(found, ModelWithTest):
-        facts["parent"] = found.parent.id
-    out.facts("candidate", facts)
-    if isinstance(found, GivenModel):
-        out.say(
-            "no folds vouch for this config, so it has no evidence from validation; gates that ask "
-            f"for that refuse it: {', '.join(found.missing) or 'none'}"
-        )
-    if isinstance(found, ModelWithTest):
-        out.say(
-            f"it has seen the sealed test, so no test of it can be evidence; {found.parent.id} is "
-            "what was judged"
-        )
-        out.hint(f"podium predict {name} --candidate {made.id}", f"podium show {found.parent.id}")
-    elif isinstance(found, GivenModel):
+    if isinstance(result, GivenModel):
+        item["gates that miss evidence"] = list(result.missing)
+    if isinstance(result, ModelWithTest):
+        item["parent"] = result.parent.id
+    out.result("candidate", result, [item])
+    if files and not out.as_json:
+        out.say(f"files: {files}/")
+    if isinstance(result, ModelWithTest):
+        out.hint(f"podium predict {name} --candidate {made.id}", f"podium show {result.parent.id}")
+    elif isinstance(result, GivenModel):
         out.hint(f"podium backtest --model-path {files or path}")
     else:
         judge = f"podium evaluate {made.id}" if "evaluate" in stages else f"podium backtest {name}"

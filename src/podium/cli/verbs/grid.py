@@ -49,15 +49,24 @@ def _is_number(word: str) -> bool:
 
 def lists(function: options.Command) -> options.Command:
     """The list flags and ``--set``."""
-    told = "Values of any parameter, with commas."
-    function = click.option("--set", "settings", multiple=True, metavar="NAME=V1,V2", help=told)(
-        function
+    flags = [
+        click.option(
+            flag,
+            name,
+            multiple=True,
+            metavar="V1 V2 ...",
+            help=f"Values of {name}, with spaces or commas.",
+        )
+        for flag, name in LISTS.items()
+    ]
+    of_any = click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=V1,V2",
+        help="Values of any parameter, with commas.",
     )
-    for flag, name in reversed(LISTS.items()):
-        told = f"Values of {name}, with spaces or commas."
-        option = click.option(flag, name, multiple=True, metavar="V1 V2 ...", help=told)
-        function = option(function)
-    return function
+    return options.stacked(*flags, of_any)(function)
 
 
 @click.command(cls=Lists)
@@ -65,7 +74,7 @@ def lists(function: options.Command) -> options.Command:
 @lists
 @click.option("--family", help="Kind of model.  [default: the slot's first]")
 @setting("tune.epochs", help="Epochs of every trial.")
-@click.option("--budget", default="none", help="Give up what shows little: podium list schedules.")
+@click.option("--budget", default="none", help="When trials are pruned: podium list schedules.")
 @options.workers
 @options.mlflow
 @options.common
@@ -93,17 +102,17 @@ def command(
     out = cli.out
     with cli.opened() as project:
         name = project.default_slot(slot)
-        found = grid(project, name, values, family=family or "", budget=budget)
+        result = grid(project, name, values, family=family or "", budget=budget)
         root = project.root
         is_default = name == project.config.root_slot
-    answer_trials(out, found, root, "trial", "family", "score", "state", "config", "model")
-    out.say(f"{counted(len(found.trials), 'config')}, {found.trained} new; {found.summary}")
+    answer_trials(out, result, root, "trial", "family", "score", "state", "config", "model")
+    out.say(f"{counted(len(result.trials), 'config')}, {result.trained} new")
     if is_default:
         out.say(f"active model: {get_active_model_path(root)}")
     else:
         out.say(f"its best config: {root / 'slots' / name / 'experiments' / 'best_config.json'}")
-    if registry.holds(found.data.section.task) == "sequences":
-        chosen = f" --model-path {root / str(found.best.checkpoint)}"
+    if registry.holds(result.data.section.task) == "sequences":
+        chosen = f" --model-path {root / str(result.best.checkpoint)}"
         out.hint(f"podium predict --data FILE.npz{chosen}")
     elif is_default:
         out.hint("podium predict", "podium backtest")

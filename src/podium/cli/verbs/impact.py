@@ -1,7 +1,9 @@
-"""Judge: what a hyperparameter has to do with a metric."""
+"""Judge: association of hyperparameters with a metric."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +11,7 @@ import click
 from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.output import Output
+from podium.render.table import counted
 
 if TYPE_CHECKING:
     from podium.steps.search.impact import HyperparameterImpact
@@ -16,17 +19,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("hyperparam", required=False)
-@click.option("--family", help="Runs of this model.  [default: the one with most runs]")
-@click.option("--metric", help="What to look at.  [default: the default slot's, on validation]")
+@click.option("--family", help="Runs of this family.  [default: the one with most runs]")
+@click.option("--metric", help="Default: the default slot's, on validation.")
 @options.forms("table", "json", "csv", "md")
 @options.common
 def command(
     cli: CliContext, hyperparam: str | None, family: str | None, metric: str | None
 ) -> None:
-    """Show how a metric goes with HYPERPARAM, or which hyperparameters it goes with at all.
+    """Show the association of a metric with HYPERPARAM, or with every hyperparameter.
 
-    Runs of other data, another task or split, and of other models are never mixed in; it says
-    what it left out.
+    Runs of other data, another task or split, and of other families are left out.
     """
     from podium.steps.search.impact import impact, impacts
 
@@ -37,46 +39,50 @@ def command(
             _one(cli.out, impact(project, hyperparam, family=family, metric=metric))
 
 
-def _ranking(out: Output, found: list[HyperparameterImpact]) -> None:
+def _ranking(out: Output, impacts: list[HyperparameterImpact]) -> None:
     columns = ["hyperparam", "rho", "eta_squared", "n", "values", "what"]
     facts = ("hyperparam", "family", "metric", "kind", "rho", "eta_squared", "n")
     items = [
         {
             **{name: getattr(one, name) for name in facts},
             "values": len({str(value) for _, value, _ in one.runs}),
-            "what": one.sentence,
+            "what": one.finding,
             "left_out": list(one.left_out),
         }
-        for one in found
+        for one in impacts
     ]
-    out.listing("impact", items, columns)
-    if found:
-        out.say(f"{found[0].family}, {found[0].metric}; the strongest first")
-        # Each tells what the group lacks, and runs of its own that do not count.
-        _left_out(
-            out, [told for told in found[0].left_out if all(told in f.left_out for f in found)]
-        )
+    if impacts:
+        out.lead(f"strongest of {counted(len(impacts), 'hyperparameter')}: {impacts[0].sentence}")
+    _table(out, items, columns)
+    if impacts:
+        # Each also has excluded runs of its own.
+        _left_out(out, [o for o in impacts[0].left_out if all(o in f.left_out for f in impacts)])
 
 
-def _one(out: Output, found: HyperparameterImpact) -> None:
-    rows: list[dict[str, Any]] = [
-        {"run_id": run_id, found.hyperparam: value, found.metric: score}
-        for run_id, value, score in found.runs
-    ]
+def _one(out: Output, impact: HyperparameterImpact) -> None:
     if out.form == "json":
-        item = {**vars(found), "runs": rows, "groups": [vars(group) for group in found.groups]}
+        runs = [
+            {"run_id": run_id, impact.hyperparam: value, impact.metric: score}
+            for run_id, value, score in impact.runs
+        ]
+        item = {**vars(impact), "runs": runs, "groups": [vars(group) for group in impact.groups]}
+        item["sentence"] = item.pop("finding")
         out.answer("impact", [item])
         return
-    out.listing("impact", rows, ["run_id", found.hyperparam, found.metric])
-    if out.form == "table" and found.groups:
+    out.lead(impact.sentence)
+    rows = impact.rows() if out.form == "table" else replace(impact, groups=()).rows()
+    _table(out, rows, list(rows[0]))
+    _left_out(out, impact.left_out)
+
+
+def _table(out: Output, items: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    if out.form == "table":
         print()
-        columns = [found.hyperparam, f"mean {found.metric}", "n"]
-        groups = [dict(zip(columns, (g.value, g.mean, g.n), strict=True)) for g in found.groups]
-        out.listing("groups", groups, columns)
-    out.say(f"{found.family}: {found.sentence}")
-    _left_out(out, found.left_out)
+        out.answer("impact", items, columns)
+    else:
+        out.listing("impact", items, columns)
 
 
-def _left_out(out: Output, told: Any) -> None:
-    if told:
-        out.say("left out: " + "; ".join(told))
+def _left_out(out: Output, excluded: Sequence[str]) -> None:
+    if excluded:
+        out.say("left out: " + "; ".join(excluded))

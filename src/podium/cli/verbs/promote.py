@@ -1,4 +1,4 @@
-"""Ship: ask for a stage; gates decide, and the record keeps why."""
+"""Ship: move a candidate to a stage; gates decide, and the record keeps the reasons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from podium.cli.options import CliContext
 @click.command()
 @click.argument("what", required=False)
 @click.option("--slot", help="In place of WHAT.")
-@click.option("--timeframe", help="In place of WHAT, where one slot has it: 1H.")
+@click.option("--timeframe", help="In place of WHAT, if one slot has it: 1H.")
 @click.option(
     "--version", "--model-version", "version", type=int, help="The slot's own.  [default: newest]"
 )
@@ -23,9 +23,9 @@ from podium.cli.options import CliContext
     show_default=True,
     help="beta, champion, development or archived.",
 )
-@click.option("--reason", default="", help="Why; kept with the decision.")
-@click.option("--waive", multiple=True, metavar="GATE", help="Let it through all the same.")
-@click.option("--dry-run", is_flag=True, help="Show every verdict; nothing is put on record.")
+@click.option("--reason", default="", help="Recorded with the decision.")
+@click.option("--waive", multiple=True, metavar="GATE", help="A gate that need not pass.")
+@click.option("--dry-run", is_flag=True, help="Show every verdict and record nothing.")
 @options.common
 def command(
     cli: CliContext,
@@ -38,10 +38,10 @@ def command(
     waive: tuple[str, ...],
     dry_run: bool,
 ) -> None:
-    """Ask for a stage for WHAT, a candidate's id or a slot (its newest judged candidate).
+    """Move WHAT to a stage: a candidate's id, or a slot (its newest judged candidate).
 
-    A refusal ends with exit code 4 and is on record with every gate's finding. A gate is waived
-    with a reason only, and the record says so for ever.
+    A refusal ends with exit code 4 and is recorded with every gate's finding. --waive needs
+    --reason, and the record keeps both.
     """
     from podium import registry
     from podium.steps.decisions.promote import promote, require_promoted
@@ -51,14 +51,12 @@ def command(
         candidate = chosen(
             project, what, slot=slot, timeframe=timeframe, version=version, judged=True
         )
-        found = promote(project, candidate["id"], to, reason=reason, waive=waive, dry_run=dry_run)
+        result = promote(project, candidate["id"], to, reason=reason, waive=waive, dry_run=dry_run)
         section = project.config.slots.get(candidate["slot"])
         classifies = section is not None and registry.holds(section.task) == "sequences"
-        verdicts = [vars(verdict) for verdict in found.verdicts]
-        cli.out.answer("verdicts", verdicts, ["gate", "result", "finding"])
+        cli.out.result("verdicts", result, [vars(verdict) for verdict in result.verdicts])
         # Within the verb, so that its log ends with the refusal.
-        require_promoted(found)
-    cli.out.say(found.sentence)
-    if not dry_run and found.stage == "champion":
+        require_promoted(result)
+    if not dry_run and result.stage == "champion":
         samples = " --data FILE.npz" if classifies else ""
-        cli.out.hint(f"podium predict {found.candidate.slot}{samples}")
+        cli.out.hint(f"podium predict {result.candidate.slot}{samples}")

@@ -1,4 +1,4 @@
-"""Ship: put your name to what was found about a candidate, for or against it."""
+"""Ship: sign the evidence of a candidate, for or against it."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from podium.cli.options import CliContext
 
 @click.command()
 @click.argument("what")
-@click.option("--approve/--reject", default=True, help="Whether it will do.  [default: approve]")
-@click.option("--reason", required=True, help="What you saw, and why it will do or not; kept.")
+@click.option("--approve/--reject", default=True, help="Your verdict.  [default: approve]")
+@click.option("--reason", required=True, help="Why; recorded with the signature.")
 @options.common
 def command(cli: CliContext, what: str, approve: bool, reason: str) -> None:
-    """Sign what was found last about WHAT, a candidate's id or a slot (its newest candidate).
+    """Sign the newest evidence of WHAT, a candidate's id or a slot (its newest candidate).
 
-    Who signs is PODIUM_ACTOR, else your login name, as asserted. The signature names the hashes of
-    the artefact and of the findings; a model that is judged again is signed again.
+    The signer is PODIUM_ACTOR, else your login name. The signature holds the hashes of the
+    artefact and of the evidence; new evidence needs a new signature.
     """
     from podium.steps.decisions.sign import sign
 
     with cli.opened() as project:
-        found = sign(project, what, reason, approve=approve)
+        signature = sign(project, what, reason, approve=approve)
     cli.out.facts(
         "signature",
         {
-            "candidate": found.candidate_id,
-            "signer": found.notes["signer"],
-            "verdict": found.notes["verdict"],
-            "reason": found.notes["reason"],
-            "artifact": found.artifact_hash[:12],
-            "findings": found.notes["seen"][:12],
+            "candidate": signature.candidate_id,
+            "signer": signature.notes["signer"],
+            "verdict": signature.notes["verdict"],
+            "reason": signature.notes["reason"],
+            "artifact": signature.artifact_hash[:12],
+            "findings": signature.notes["seen"][:12],
         },
     )
-    cli.out.hint(f"podium promote {found.candidate_id}")
+    cli.out.hint(f"podium promote {signature.candidate_id}")

@@ -10,7 +10,6 @@ from podium.cli import options
 from podium.cli.options import CliContext, setting
 from podium.cli.verbs import _own
 from podium.cli.verbs._search import answer_trials, scheduled, searched, settings_of
-from podium.render.table import counted
 
 
 @click.command()
@@ -20,12 +19,12 @@ from podium.render.table import counted
     type=click.Choice(["priority", "quick", "full"]),
     default="priority",
     show_default=True,
-    help="What most people try first; then a small grid; then everything.",
+    help="Usual configs; with quick a small grid too; with full every combination.",
 )
 @click.option("--families", "--model", help="With commas.  [default: the slot's]")
 @searched
-@click.option("--max-runs", type=click.IntRange(1), help="At most so many configs in all.")
-@click.option("--refine", is_flag=True, help="Then small steps from the best one.")
+@click.option("--max-runs", type=click.IntRange(1), help="Maximum number of configs.")
+@click.option("--refine", is_flag=True, help="Then search in small steps from the best config.")
 @setting("tune.epochs", help="Epochs of every trial.")
 @scheduled
 @_own.code
@@ -44,7 +43,7 @@ def command(
 ) -> None:
     """Train a list of configs of each family for SLOT (or the default one), each once.
 
-    A larger mode goes on where a smaller one ended; the same command again trains nothing new.
+    A larger mode continues after a smaller one; the same command again trains nothing new.
 
     With --command a program of your own is trained in place of families: docs/own-code.md.
     """
@@ -55,7 +54,7 @@ def command(
         return
     with cli.opened() as project:
         name = project.default_slot(slot)
-        found = sweep(
+        result = sweep(
             project,
             name,
             mode,
@@ -66,10 +65,9 @@ def command(
         )
         root = project.root
     answer_trials(
-        cli.out, found, root, "trial", "family", "mode", "score", "state", "epochs", "mean", "sd",
+        cli.out, result, root, "trial", "family", "mode", "score", "state", "epochs", "mean", "sd",
         "config", "model",
     )  # fmt: skip
-    cli.out.say(f"{counted(len(found.trials), 'config')}; {found.summary}")
     larger = {"priority": "quick", "quick": "full"}.get(mode)
     if larger:
         cli.out.hint(f"podium sweep {name} --mode {larger}")

@@ -1,4 +1,4 @@
-"""Search: train one config of a family, watched, with its checkpoints and its record."""
+"""Search: train one config of a family, with its checkpoints and its record."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from podium.cli.verbs._search import named_values
 @click.option("--slot", help="Slot to train for.  [default: the one that classifies]")
 @click.option("--train-npz", type=FILE, help="Samples to train on, in place of the dataset's.")
 @click.option("--val-npz", type=FILE, help="Samples to validate on.")
-@click.option("--feature-stats", type=FILE, help="Scaling: read if it exists, else written.")
-@click.option("--output-dir", type=FOLDER, help="best.pt, last.pt ...")
+@click.option("--feature-stats", type=FILE, help="Scaling: read if the file exists, else written.")
+@click.option("--output-dir", type=FOLDER, help="Folder of best.pt, last.pt ...")
 @click.option("--batch-size", type=int)
 @click.option("--epochs", type=int)
 @click.option("--hidden-size", type=int)
 @click.option("--num-layers", type=int)
 @click.option("--bidirectional/--unidirectional", default=None, help="Read both ways.")
-@click.option("--weighted-loss/--plain-loss", default=None, help="Rare classes weigh more.")
+@click.option("--weighted-loss/--plain-loss", default=None, help="Weigh rare classes more.")
 @click.option("--learning-rate", type=float)
 @click.option("--dropout", type=float)
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other part.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other parameter.")
 @click.option("--best", is_flag=True, help="Start from the best config of the newest search.")
 @click.option("--seed", type=click.IntRange(0), help="[default: tune.seed]")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "mps", "auto"]), default="cpu")
-@click.option("--resume", is_flag=True, help="Go on from last.pt of the output folder.")
+@click.option("--resume", is_flag=True, help="Continue from last.pt of the output folder.")
 @click.option("--data-version", default="", help="For the run's name.  [default: the dataset]")
 @click.option("--model-tag", default="", help="For the run's name.  [default: the family]")
-@click.option("--notes", default="", help="A text kept with the run.")
+@click.option("--notes", default="", help="A text stored with the run.")
 @options.mlflow
 @options.common
 def command(
@@ -59,7 +59,7 @@ def command(
     """Train FAMILY once on a slot's samples; the result is a candidate in development.
 
     Without a slot that classifies, the files become a dataset and a slot in podium.toml. The same
-    training again trains nothing new; --resume goes on with one that was cut off.
+    training again trains nothing new; --resume continues an interrupted one.
     """
     from podium.steps.candidates.train import TrainingRequest, declared, train
     from podium.steps.trials.baselines import method_of
@@ -81,30 +81,27 @@ def command(
     }
     for key, value in cli.settings.items():
         flags["mlflow" if key == "mlflow.enabled" else key.replace(".", "_")] = value
-    said = {"flags": flags, "data_version": data_version, "model_tag": model_tag}
+    extras = {"flags": flags, "data_version": data_version, "model_tag": model_tag}
     request = TrainingRequest(
         settings=chosen, best=best, training=train_npz, validation=val_npz, stats=feature_stats,
-        output=output_dir, device=device, resume=resume, seed=seed, said=said, notes=notes,
+        output=output_dir, device=device, resume=resume, seed=seed, said=extras, notes=notes,
     )  # fmt: skip
     name, table = declared(cli.root, cli.config, slot, request)
     if table:
-        cli.out.say(f"podium.toml has a dataset and a slot for these files now:\n\n{table}")
+        cli.out.say(f"added to podium.toml for these files:\n\n{table}")
     with cli.opened() as project:
-        found = train(project, name, family, request)
-    metric = found.data.section.metric
-    cli.out.facts(
-        "candidate",
-        {
-            "candidate": found.candidate.id,
-            "slot": name,
-            "version": found.candidate.version,
-            f"val_{metric}": found.trial.score,
-            f"naive val_{metric}": found.reference.score,
-            "naive": method_of(found.reference),
-            "config": found.trial.config,
-            "output": str(found.output),
-        },
-    )
-    if not found.fresh:
-        cli.out.say("nothing new was trained: this training is on record")
-    cli.out.hint(f"podium evaluate {found.candidate.id}")
+        result = train(project, name, family, request)
+    metric = result.data.section.metric
+    item = {
+        "candidate": result.candidate.id,
+        "slot": name,
+        "version": result.candidate.version,
+        f"val_{metric}": result.trial.score,
+        f"naive val_{metric}": result.reference.score,
+        "naive": method_of(result.reference),
+        "config": result.trial.config,
+        "output": str(result.output),
+    }
+    cli.out.result("candidate", result, [item])
+    cli.out.say(f"files: {result.output}")
+    cli.out.hint(f"podium evaluate {result.candidate.id}")

@@ -1,4 +1,4 @@
-"""``final_model/``: a candidate's artefact beside what people and scripts ask of it, as JSON."""
+"""``final_model/``: a candidate's artefact, its config and its trainings as JSON."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def write(
     split: Split,
     candidate: Candidate,
     *,
-    take: bool = False,
+    replace_newer: bool = False,
     suffix: str = "",
 ) -> Path | None:
-    """Write the slot's ``final_model/`` where it says something else by now.
+    """Write the slot's ``final_model/`` where it is missing or outdated.
 
     Parameters
     ----------
-    take : bool
-        Have the folder where a later candidate of the slot has it.
+    replace_newer : bool
+        Whether it replaces a later candidate of the slot.
     suffix : str
-        Of the folder's name.
+        Suffix of the folder's name.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def write(
     Raises
     ------
     DataError
-        The artefact is not what was registered; or no room is left.
+        The artefact has changed since its registration, or the disk is full.
     """
     if not project.config.paths.final:
         return None
@@ -63,13 +63,13 @@ def write(
     facts = _facts(data, split, candidate, manifest)
     name = project.config.paths.final + suffix
     out = OutputFolder(project, data.slot, name, PARTS, "candidate")
-    if not take and _is_later(project, out.owner(), candidate):
+    if not replace_newer and _is_later(project, out.owner(), candidate):
         return None
     out.claim(candidate.id, facts)
     with full_disk_explained(project.root):
         fresh = put_artifact(source, candidate.artifact_hash, out.folder)
     fresh |= out.put(RESULTS, json_file(_results(project, data, split, candidate, manifest)))
-    # Last, since it takes opening the model, which an up to date one need not be.
+    # Last, as a new scaler needs the model to be loaded.
     before = json.loads(out.marker.read_text(encoding="utf-8"))
     scaler = before["scaler"] if "scaler" in before else _scaler(source, candidate)
     if out.put(CONFIG, json_file({**facts, "scaler": scaler})) or fresh:
@@ -87,8 +87,8 @@ def _is_later(project: Project, owner: str | None, candidate: Candidate) -> bool
 def _facts(
     data: TaskData, split: Split, candidate: Candidate, manifest: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What is known without opening the model."""
-    # Trained on its test too it has only what is served, and nothing was held out for it.
+    """Facts that are known without loading the model."""
+    # A model trained on its test too has only the served checkpoint and no slice held out.
     whole = not any(name.startswith("best_model/") for name in manifest["files"])
     return {
         "podium": SCHEMA,
@@ -108,14 +108,14 @@ def _facts(
 
 
 def _scaler(source: Path, candidate: Candidate) -> dict[str, Any] | None:
-    """What the served model scales by; None where its family scales nothing, or does not tell."""
+    """Scaler of the served model; None where its family has none."""
     try:
         model = artifact.load(source, candidate.artifact_hash).model
     except PodiumError:
-        # It was whole when it was registered; the family may be another by now.
+        # The family may have changed since the registration.
         return None
-    found: dict[str, Any] | None = getattr(model, "scaler", None)
-    return found
+    scaler: dict[str, Any] | None = getattr(model, "scaler", None)
+    return scaler
 
 
 def _results(
@@ -138,7 +138,7 @@ def _results(
                 "config": row.config,
                 "epochs": fact["epochs"],
                 "best_epoch": fact["best_epoch"],
-                # What is trained on everything has nothing left to be scored on.
+                # NaN for a model trained on all data.
                 "score": row.score,
                 "metrics": fact["results"],
                 "curves": fact["curves"],
@@ -162,7 +162,7 @@ def _results(
 def _trainings(
     project: Project, split: Split, candidate: Candidate, seeds: Sequence[int]
 ) -> list[TrialRow]:
-    """Trials that the artefact is of: one a checkpoint and seed, in the order they were trained."""
+    """Trials of the artefact: one for each checkpoint and seed, in the order of training."""
     rows = project.ledger.read(reads.trials_of, candidate.study_id or "", PHASE)
     same = config_hash(candidate.family, candidate.config)
     mine = [
@@ -173,5 +173,5 @@ def _trainings(
     # Candidates may share a training, which names the artefact of the first; but not all trainings
     # of one config are of this candidate.
     mine.sort(key=lambda row: row.artifact_hash == candidate.artifact_hash)
-    found = {(row.fold, row.seed): row for row in mine}
-    return [found[key] for key in sorted(found, key=lambda key: (key[0], seeds.index(key[1])))]
+    last = {(row.fold, row.seed): row for row in mine}
+    return [last[key] for key in sorted(last, key=lambda key: (key[0], seeds.index(key[1])))]

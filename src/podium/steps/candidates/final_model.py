@@ -11,6 +11,8 @@ from podium.candidate import Candidate
 from podium.evidence import Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger.ledger import Transaction
+from podium.render.answer import Answer
+from podium.render.blocks import short
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.steps.candidates import final_files
@@ -31,18 +33,44 @@ from podium.tasks._base import TaskData
 from podium.tasks.forecast import SlotData
 
 STEP, VALIDATION = "finalize", "validation"
-# What its split is called on record; a splitter of the registry makes one part of it.
+# Name of its split on record.
 FINAL = "final"
 
 
+class Registered(Answer):
+    """A candidate with its config and its files: the result of ``finalize``."""
+
+    candidate: Candidate
+
+    @property
+    def title(self) -> str:
+        """Slot, id, version and family of the candidate."""
+        made = self.candidate
+        return f"{made.slot}: candidate {made.id} (version {made.version}, {made.family})"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row: the candidate, the end of its training data and its artefact."""
+        made = self.candidate
+        row = {
+            "candidate": made.id,
+            "version": made.version,
+            "config": short(made.config),
+            "trained until": made.trained_until,
+            "artefact": made.artifact_hash,
+        }
+        return [{name: value for name, value in row.items() if value}]
+
+
 @dataclass(frozen=True, eq=False)
-class FinalModel:
+class FinalModel(Registered):
     """A registered candidate and the analysis that chose its config.
 
     Parameters
     ----------
+    analysis : Analysis
+    candidate : Candidate
     fresh : bool
-        Whether it is new: a training may give the model that another candidate is already.
+        Whether the candidate is new; a training may give the model of an older one.
     folder : Path, optional
         Its ``final_model/``.
     """
@@ -52,8 +80,13 @@ class FinalModel:
     fresh: bool
     folder: Path | None = None
 
+    @property
+    def sentence(self) -> str:
+        """The candidate, and the mean of its config over the folds against the baseline."""
+        return f"{self.title}: {self.analysis.extension.compared(self.analysis.chosen)}"
 
-def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> FinalModel:
+
+def finalized(project: Project, analysis: Analysis, *, replace_newer: bool = False) -> FinalModel:
     """Train the config that an analysis chose, and register it as a candidate, once.
 
     The config is trained twice: first with the last slice before the test held out, keeping the
@@ -63,77 +96,77 @@ def finalized(project: Project, analysis: Analysis, *, take: bool = False) -> Fi
 
     Parameters
     ----------
-    take : bool
-        Let it have ``final_model/`` where a later candidate has that.
+    replace_newer : bool
+        Whether it replaces a newer candidate in ``final_model/``.
     """
     final = trained(project, analysis)
     with_evidence(project, analysis, final.candidate)
     data = analysis.extension.tuned.data
     if isinstance(data, SlotData):
         ensure_leak_probe(project, data, final.candidate)
-    return write_files(project, final, take=take)
+    return write_files(project, final, replace_newer=replace_newer)
 
 
 def trained(project: Project, analysis: Analysis) -> FinalModel:
-    """The candidate of an analysis, trained unless it is on record."""
+    """Candidate of an analysis, trained unless it is on record."""
     data, chosen = analysis.extension.tuned.data, analysis.chosen
     of = inputs(project, analysis)
-    study, most = analysis.extension.tuned.study, project.config.finalize.epochs
+    study, max_epochs = analysis.extension.tuned.study, project.config.finalize.epochs
 
     def train() -> Write:
         return train_final(
-            project, data, study, chosen.family, chosen.config, most, chosen.epochs, of
+            project, data, study, chosen.family, chosen.config, max_epochs, chosen.epochs, of
         )
 
     made = candidate_once(project, data.slot, STEP, of, train)
     return FinalModel(analysis, made.candidate, made.fresh)
 
 
-def write_files(project: Project, final: FinalModel, *, take: bool = False) -> FinalModel:
-    """The same with its ``final_model/``, written where it is not what it should be."""
+def write_files(project: Project, final: FinalModel, *, replace_newer: bool = False) -> FinalModel:
+    """Write ``final_model/`` where it is missing or outdated."""
     data = final.analysis.extension.tuned.data
     split = final_split(data, project.config.finalize.validation_fraction)
-    folder = final_files.write(project, data, split, final.candidate, take=take)
+    folder = final_files.write(project, data, split, final.candidate, replace_newer=replace_newer)
     return replace(final, folder=folder)
 
 
 def candidate_once(
     project: Project, slot: str, step: str, inputs: Inputs, train: Callable[[], Write]
 ) -> Made:
-    """The candidate of these inputs, trained unless it is on record."""
+    """Candidate of these inputs, trained unless it is on record."""
     done = once(project, slot, step, inputs, train)
     forget_states(project, slot)
     candidate = recorded.candidate(project, done.outputs["candidate"])
     if done.fresh and not done.outputs["new"]:
         project.reporter.say(
-            f"{slot}: the training gave the same model as before, candidate {candidate.id} "
+            f"{slot}: the trained model is identical to candidate {candidate.id} "
             f"(version {candidate.version})"
         )
     return Made(candidate, done.fresh and bool(done.outputs["new"]))
 
 
 def with_evidence(project: Project, analysis: Analysis, candidate: Candidate) -> bool:
-    """Put the evidence from validation on record where the record says something else.
+    """Put the evidence from validation on record where it is missing or outdated.
 
-    More configs may have been looked at since, for example.
+    It is outdated, for example, when more configs were looked at since.
 
     Returns
     -------
     bool
-        Whether something was put on record.
+        Whether the evidence is new.
     """
-    found = _validation(analysis, candidate)
+    evidence = _validation(analysis, candidate)
 
     def findings(tx: Transaction) -> list[Evidence]:
         series = put_training_marks(project, tx, analysis.extension.tuned.data.seen())
-        return [replace(found, series={**found.series, **series})]
+        return [replace(evidence, series={**evidence.series, **series})]
 
     inputs = validation_inputs(analysis, candidate)
     return evidence_once(project, candidate, VALIDATION, inputs, lambda: findings)
 
 
 def validation_inputs(analysis: Analysis | None, candidate: Candidate | None) -> dict[str, Any]:
-    """Everything that the evidence from validation depends on, by name."""
+    """Inputs of the evidence from validation by name."""
     known = None if analysis is None or candidate is None else _validation(analysis, candidate)
     return {
         "candidate": candidate and candidate.artifact_hash,
@@ -146,12 +179,12 @@ def validation_inputs(analysis: Analysis | None, candidate: Candidate | None) ->
 
 
 def inputs(project: Project, analysis: Analysis | None) -> dict[str, Any]:
-    """Everything that the candidate of an analysis is made from, by name.
+    """Inputs of the candidate of an analysis by name.
 
     Parameters
     ----------
     analysis : Analysis, optional
-        None: not known yet, as are all values that depend on it.
+        None: it and the values that depend on it are not known yet.
     """
     if analysis is None:
         settings = _settings(project)
@@ -163,7 +196,7 @@ def inputs(project: Project, analysis: Analysis | None) -> dict[str, Any]:
 def inputs_of(
     project: Project, data: TaskData, family: str, config: ConfigDict, epochs: int, split: str
 ) -> dict[str, Any]:
-    """Everything that a candidate is made from, by name."""
+    """Inputs of a candidate by name."""
     return {
         "family": family,
         "version of the family": data.version(family),
@@ -191,27 +224,27 @@ def train_final(
     study: Study,
     family: str,
     config: ConfigDict,
-    most: int,
+    max_epochs: int,
     epochs: int,
     inputs: Inputs,
     made_by: str = "trained",
 ) -> Write:
-    """Train the two models, with every seed; what is returned registers what they are together.
+    """Train the two models with every seed; the returned function registers the candidate.
 
     Parameters
     ----------
-    most : int
+    max_epochs : int
         Epochs with the last slice held out, of which the best is kept.
     epochs : int
-        Of the model that is served; 0: as many as were best with the last slice held out.
+        Epochs of the served model; 0: as many as were best with the last slice held out.
     """
     settings, seeds = project.config.finalize, seeds_of(project)
     split = final_split(data, settings.validation_fraction)
     label, way = f"{data.slot}: finalize", data.direction
-    heard = execute.Progress(project, label, 2 * len(seeds), way)
-    training = FinalTraining(project, data, split, family, seeds, digest(inputs), heard)
+    progress = execute.Progress(project, label, 2 * len(seeds), way)
+    training = FinalTraining(project, data, split, family, seeds, digest(inputs), progress)
     with training.place() as job:
-        first = [execute.with_epochs(config, most)] * len(seeds)
+        first = [execute.with_epochs(config, max_epochs)] * len(seeds)
         if epochs:
             then = [execute.with_epochs(config, epochs)] * len(seeds)
             held_out, whole = training.fit(job, {0: first, 1: then})
@@ -226,13 +259,13 @@ def train_final(
         if isinstance(data, SlotData):
             drift.store_baseline(project, tx, candidate.artifact_hash, data.tuning)
 
-    # The first two are what a single seed gives.
+    # The first two are those of a single seed.
     in_order = [one for pair in zip(held_out, whole, strict=True) for one in pair]
     return training.registering(study, in_order, whole[0], place, keep_baseline, made_by=made_by)
 
 
 def final_split(data: TaskData, fraction: float) -> Split:
-    """Fold 0 holds a slice out; fold 1 trains on all that a served model may see."""
+    """Split whose fold 0 holds a slice out and whose fold 1 trains on all data before the test."""
     split = data.held_out(fraction)
     return replace(split, name=FINAL, folds=(split.folds[0], data.whole()))
 

@@ -1,7 +1,7 @@
-"""The trainings behind a candidate: one a checkpoint and seed, together one artefact.
+"""Trainings of a candidate: one for each checkpoint and seed, together one artefact.
 
-Each leaves its state as it goes, so a command that was killed goes on from there: to the same
-model, to the bit on a CPU.
+Each stores its state after every epoch. A command that was killed continues from there and gives
+the same model, to the bit on a CPU.
 """
 
 from __future__ import annotations
@@ -33,24 +33,25 @@ from podium.tasks._base import TaskData
 from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
 
 PHASE = "finalize"
-# Registers a candidate inside a transaction; gives its id and whether it is new.
+# Registers a candidate inside a transaction; returns its id and whether it is new.
 Write: TypeAlias = "Callable[[Transaction], dict[str, Any]]"
 
 
 @dataclass(frozen=True, eq=False)
 class FinalTraining:
-    """Where a candidate's models are trained, and what they are trained on.
+    """Training of a candidate's models.
 
     Parameters
     ----------
     data : TaskData
-        Its ``tuning`` holds all that may be trained on.
+        Its ``tuning`` holds the training samples.
     split : Split
-        With the folds that are asked for by number.
+        Its folds are used by number.
     seeds : sequence of int
         One model each; the candidate's forecasts are their mean.
     inputs : str
-        Hash of all that the candidate is made from: the states left behind are called by it.
+        Hash of the candidate's inputs, which names the stored states.
+    progress : Progress
     """
 
     project: Project
@@ -59,11 +60,11 @@ class FinalTraining:
     family: str
     seeds: Sequence[int]
     inputs: str
-    heard: execute.Progress
+    progress: execute.Progress
 
     @contextmanager
     def place(self) -> Iterator[Job]:
-        """What runners need; models lie in its ``save_to`` until they are an artefact."""
+        """Job for runners; its ``save_to`` holds the models until they are an artefact."""
         slot = self.data.slot
         job = execute.job_of(self.data, self.split, self.family)
         with (
@@ -76,23 +77,23 @@ class FinalTraining:
             )
 
     def fit(self, job: Job, wanted: Mapping[int, Sequence[ConfigDict]]) -> list[list[Ended]]:
-        """Train one config a seed on each fold, or what is left of that, side by side.
+        """Train one config for each seed on each fold; interrupted trainings continue.
 
         Parameters
         ----------
-        wanted : dict of fold to configs
+        wanted : mapping of fold to configs
 
         Raises
         ------
         DataError
-            One failed.
+            A training failed.
         """
         tasks = [
             Task(f"{digest(self.inputs)[:16]}-{fold}-{n}", config, fold, seed)
             for fold, configs in wanted.items()
             for n, (config, seed) in enumerate(zip(configs, self.seeds, strict=True))
         ]
-        found: dict[str, Ended] = {}
+        fits: dict[str, Ended] = {}
         for ended in store_files(job, self.project.runner.run(job, tasks)):
             self.project.log.trial_ended(
                 self.data.slot, PHASE, self._number(ended.task), job.metric, ended
@@ -101,22 +102,22 @@ class FinalTraining:
                 raise DataError(
                     f"the final training failed: {ended.reason.strip().splitlines()[-1]}",
                     "a config that trains to the end",
-                    "look at the failed trials of the study: podium list trials",
+                    "run: podium list trials",
                 )
-            found[ended.task.trial_id] = ended
-            self.heard(ended.score)
-        if len(found) < len(tasks):
-            raise self.project.stop_request.error(len(tasks) - len(found))
-        return [[found[task.trial_id] for task in tasks if task.fold == fold] for fold in wanted]
+            fits[ended.task.trial_id] = ended
+            self.progress(ended.score)
+        if len(fits) < len(tasks):
+            raise self.project.stop_request.error(len(tasks) - len(fits))
+        return [[fits[task.trial_id] for task in tasks if task.fold == fold] for fold in wanted]
 
     def _number(self, task: Task) -> int:
-        """Of its trial on record; the first two are what a single seed gives."""
+        """Number of its trial on record; the first two are those of a single seed."""
         return 2 * self.seeds.index(task.seed) + task.fold
 
-    def store(self, job: Job, checkpoints: Mapping[str, Sequence[Ended]], **said: Any) -> Place:
-        """The one artefact that all models are; the last checkpoint is served.
+    def store(self, job: Job, checkpoints: Mapping[str, Sequence[Ended]], **extra: Any) -> Place:
+        """Store all models as one artefact; the last checkpoint is served.
 
-        With several seeds each checkpoint has a folder a member.
+        With several seeds each checkpoint has a folder for each member.
         """
         members = artifact.member_names(len(self.seeds))
         folders = {
@@ -129,10 +130,10 @@ class FinalTraining:
         epochs = int(task.config.get(BUDGET, 0))
         description = execute.manifest(self.project, self.data, self.family, version, task, epochs)
         if members:
-            said |= {"members": members, "seeds": [*self.seeds]}
+            extra |= {"members": members, "seeds": [*self.seeds]}
         writer = Path(job.save_to).name
         name, folder = artifact.store(
-            self.project.store, folders, {**description, **said}, writer=writer
+            self.project.store, folders, {**description, **extra}, writer=writer
         )
         return artifact.place_of(self.project.store / folder, name)
 
@@ -145,18 +146,18 @@ class FinalTraining:
         also: Callable[[Transaction, Candidate], None],
         **lineage: Any,
     ) -> Write:
-        """What registers the candidate inside a transaction, with its trainings as trials.
+        """Function that registers the candidate and its trials inside a transaction.
 
         Parameters
         ----------
         served : Ended
-            The one of the trainings that is the candidate's trial.
+            Training of the candidate's trial.
         also : callable
-            Writes what goes with the candidate.
+            Writes further rows of the candidate.
         **lineage
-            What else :func:`register` takes.
+            Further arguments of :func:`register`.
         """
-        # Put on record by itself, before the transaction begins.
+        # Recorded separately, before the transaction begins.
         environment = self.project.environment
 
         def write(tx: Transaction) -> dict[str, Any]:
@@ -176,7 +177,7 @@ class FinalTraining:
         artifact_hash: str,
         environment: str,
     ) -> list[str]:
-        """Put the trainings on record as trials of a study; returns their ids in that order."""
+        """Put the trainings on record as trials of a study; returns their ids."""
         ledger, metric = self.project.ledger, self.data.section.metric
         plans = [
             execute.Planned(PHASE, self._number(task), task.config, task.fold, task.seed)
@@ -191,7 +192,7 @@ class FinalTraining:
         known = reads.trials_by_id(ledger, tx, ids)
         for id_, ended in zip(ids, fits, strict=True):
             if known[id_].state.ended:
-                # Another candidate came from the same training; it gave the same model then.
+                # Another candidate has the same training, and so the same model.
                 continue
             mine = replace(ended, task=replace(ended.task, trial_id=id_))
             errors = self.data.errors(self.split, mine)
@@ -201,7 +202,7 @@ class FinalTraining:
 
 
 def forget_states(project: Project, slot: str) -> None:
-    """Delete what trainings of a slot would have gone on from, now that they are on record."""
+    """Delete the stored states of a slot's trainings, which are on record now."""
     shutil.rmtree(_states_of(project, slot), ignore_errors=True)
 
 
@@ -210,6 +211,6 @@ def _states_of(project: Project, slot: str) -> Path:
 
 
 def seeds_of(project: Project) -> list[int]:
-    """Seeds of the final training; the first is the one that a single model is trained with."""
+    """Seeds of the final training; the first is the one of a single model."""
     first = project.config.tune.seed
     return [trial_seed(first, n) for n in range(project.config.finalize.seeds)]

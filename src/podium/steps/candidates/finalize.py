@@ -1,4 +1,4 @@
-"""The verb finalize: from a chosen config to a candidate in stage development."""
+"""The verb finalize: train the chosen config and register a candidate."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def finalize(
         Train a judged candidate once more, on the sealed test too. The new candidate is never
         judged there.
     candidate : str, optional
-        With `include_test`: which one; default: the champion, else the newest judged one.
+        With `include_test`: its id. Default: the champion, else the newest judged one.
 
     Returns
     -------
@@ -46,11 +46,11 @@ def finalize(
     Raises
     ------
     NotFoundError
-        Nothing is cross-validated, the slot has another question by now, or the file is missing.
+        Nothing is cross-validated, the slot's data or settings have changed, or there is no file.
     UsageError
         Arguments that exclude each other, or a config outside of the family's space.
     RefusedError
-        With `include_test`, a candidate that was never judged on the test.
+        With `include_test`: the candidate was not judged on the test.
     DataError
         A training failed.
 
@@ -62,10 +62,10 @@ def finalize(
     1
     """
     if candidate and not include_test:
-        raise UsageError("a candidate is named without the test", fix="use --include-test with it")
+        raise UsageError("--candidate is set without --include-test", fix="set both")
     if include_test and (config or project.overrides("finalize.epochs", "finalize.seeds")):
         raise UsageError(
-            "a judged candidate is trained on the test as it was trained before",
+            "--include-test keeps the config, the epochs and the seeds of the candidate",
             "--include-test without --config, --epochs and --seeds",
         )
     if include_test:
@@ -73,4 +73,4 @@ def finalize(
     if config is not None:
         return finalize_config(project, slot, Path(config))
     with extension_left(project, slot) as extension:
-        return finalized(project, compute(project, extension), take=True)
+        return finalized(project, compute(project, extension), replace_newer=True)

@@ -1,4 +1,4 @@
-"""A config that a person gives, trained as the final one: nothing but its test can vouch for it."""
+"""Train a config from a file as the final model; it has no evidence from validation."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ from podium.trial import BUDGET, config_hash
 
 
 @dataclass(frozen=True, eq=False)
-class GivenModel:
+class GivenModel(final_model.Registered):
     """A candidate whose config no search of this slot chose.
 
     Parameters
     ----------
+    candidate : Candidate
     fresh : bool
-        Whether it was trained just now.
+        Whether the candidate is new.
     missing : tuple of str
-        Gates of the slot's policy that ask for the validation evidence it has not.
+        Gates of the slot's policy that need evidence from validation.
     folder : Path, optional
         Its ``final_model/``.
     """
@@ -47,12 +48,18 @@ class GivenModel:
     missing: tuple[str, ...]
     folder: Path | None = None
 
+    @property
+    def sentence(self) -> str:
+        """The candidate, and the gates that refuse it without evidence from validation."""
+        gates = ", ".join(self.missing) or "none"
+        return f"{self.title} has no evidence from validation; gates that refuse it: {gates}"
+
 
 def finalize_config(project: Project, slot: str, path: Path) -> final_model.FinalModel | GivenModel:
     """Train the config in a file, as ``best_config.json`` has it, and register the candidate.
 
-    What the slot's own analysis chose is finalized as ever, with its evidence. Another config has
-    none from validation, and the candidate says so: gates that ask for it refuse.
+    The config that the slot's analysis chose is finalized with its evidence. Another config has
+    no evidence from validation, and gates that need it refuse.
 
     Parameters
     ----------
@@ -62,40 +69,40 @@ def finalize_config(project: Project, slot: str, path: Path) -> final_model.Fina
     Raises
     ------
     NotFoundError
-        There is no such file.
+        The file does not exist.
     DataError
-        It is no JSON object with a config.
+        The file is no JSON object with a config.
     UsageError
-        With everything that the family's space does not take.
+        Values outside of the family's space, all at once.
     """
     require_task(project.config, slot)
     data = slot_data(project.config, slot)
-    family, given = _read(project, data, path)
-    chosen = _finalized_if_chosen(project, slot, config_hash(family, given))
+    family, config = _read(project, data, path)
+    chosen = _finalized_if_chosen(project, slot, config_hash(family, config))
     if chosen is not None:
         return chosen
     split = final_model.final_split(data, project.config.finalize.validation_fraction)
-    inputs = final_model.inputs_of(project, data, family, given, 0, split.hash)
+    inputs = final_model.inputs_of(project, data, family, config, 0, split.hash)
 
     def train() -> Write:
         spaces = {family: data.family(family).space(data.tuning)}
         context = begin_study(project, data, split, spaces, search="given")
-        # What a backtest holds it against.
+        # References of a backtest.
         baselines.run(context)
-        most = int(given.get(BUDGET, project.config.finalize.epochs))
+        epochs = int(config.get(BUDGET, project.config.finalize.epochs))
         return final_model.train_final(
-            project, data, context.study, family, given, most, 0, inputs, made_by="given"
+            project, data, context.study, family, config, epochs, 0, inputs, made_by="given"
         )
 
     made = final_model.candidate_once(project, slot, final_model.STEP, inputs, train)
     ensure_leak_probe(project, data, made.candidate)
-    folder = final_files.write(project, data, split, made.candidate, take=True)
+    folder = final_files.write(project, data, split, made.candidate, replace_newer=True)
     missing = tuple(gates_that_read(project.config, slot, final_model.VALIDATION))
     return GivenModel(made.candidate, made.fresh, missing, folder)
 
 
 def _finalized_if_chosen(project: Project, slot: str, config: str) -> final_model.FinalModel | None:
-    """The candidate of the slot's newest analysis, where that chose this very config."""
+    """Candidate of the slot's newest analysis, if that chose this config."""
     if left_by(project, slot, EXTEND) is None:
         return None
     try:
@@ -103,34 +110,34 @@ def _finalized_if_chosen(project: Project, slot: str, config: str) -> final_mode
             analysis = compute(project, extension)
             if config_hash(analysis.chosen.family, analysis.chosen.config) != config:
                 return None
-            return final_model.finalized(project, analysis, take=True)
+            return final_model.finalized(project, analysis, replace_newer=True)
     except NotFoundError:
-        # The slot asks another question by now.
+        # The slot's data or settings have changed since.
         return None
 
 
 def _read(project: Project, data: SlotData, path: Path) -> tuple[str, ConfigDict]:
-    """Family and config of a file, every problem of it told at once."""
+    """Family and config of a file; all problems are raised at once."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotFoundError(
             f"{path} does not exist", "a config file", f"run: podium analyze {data.slot}"
         ) from None
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read as JSON: {error}", "a file as best_config.json is"
+            f"{path} cannot be read as JSON: {error}", "a file like best_config.json"
         ) from None
-    config = found.get("config") if isinstance(found, dict) else None
+    config = content.get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict):
         raise DataError(f"{path} has no top-level object 'config'", '{"config": {...}}')
     problems = Problems()
-    metadata = found.get("metadata")
+    metadata = content.get("metadata")
     slot = metadata.get("slot", data.slot) if isinstance(metadata, dict) else data.slot
     if slot != data.slot:
-        problems.add(f"{path} is of slot {slot}", data.slot, f"name it: {slot}")
+        problems.add(f"{path} is of slot {slot}", data.slot, f"run: podium finalize {slot}")
     families = data.section.families
-    family = found.get("family", families[0] if len(families) == 1 else None)
+    family = content.get("family", families[0] if len(families) == 1 else None)
     if family is None:
         problems.add(f"{path} names no family", f'"family": one of {", ".join(families)}')
     elif not isinstance(family, str) or not registry.exists("families", family):
@@ -140,7 +147,7 @@ def _read(project: Project, data: SlotData, path: Path) -> tuple[str, ConfigDict
         problems += _misfits(registry.family(family).space(data.tuning), config, path)
     UsageError.raise_for(problems)
     settings = project.config.finalize
-    # Whoever wrote a length into the file means it, unless the command says another.
+    # The length in the file precedes podium.toml, but not a flag.
     if BUDGET in config and project.config.origins["finalize.epochs"] not in ("default", FILE):
         config = {**config, BUDGET: settings.epochs}
     space = registry.family(str(family)).space(data.tuning)
@@ -149,7 +156,7 @@ def _read(project: Project, data: SlotData, path: Path) -> tuple[str, ConfigDict
 
 
 def _misfits(space: Space, config: dict[str, Any], path: Path) -> list[Problem]:
-    """What a space does not take; what is not named is as usual."""
+    """Problems of a config in a space; missing parameters have their defaults."""
     several = {name: v for name, v in config.items() if isinstance(v, list | dict)}
     problems = [Problem(f"{path}.{name} is {v!r:.60}", "one value") for name, v in several.items()]
     try:

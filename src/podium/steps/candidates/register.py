@@ -1,4 +1,4 @@
-"""Artefacts become candidates; of a model that a search kept its reference and evidence too."""
+"""Register artefacts as candidates; models of searches also get a reference and evidence."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from podium.steps.workspace.project import Project
 from podium.tasks.forecast import SlotData, task_hash
 from podium.trial import BASELINE, EXTEND_BASELINE, State
 
-# Steps beside the grid that leave models, as sentences call them.
-_KEEPERS = {"tune": "a search", "extend": "a walk-forward cross-validation"}
+# Names of the steps other than the grid that store models.
+_STEPS = {"tune": "a search", "extend": "a walk-forward cross-validation"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Made:
 
     @property
     def outputs(self) -> dict[str, Any]:
-        """The same for the receipt of a step."""
+        """Outputs for the receipt of a step."""
         return {"candidate": self.candidate.id, "new": self.fresh}
 
 
@@ -65,18 +65,18 @@ def register(
     made_by: str = "trained",
     reason: str = "",
 ) -> Made:
-    """The candidate of an artefact; where it is none yet, from now on, in stage development.
+    """Candidate of an artefact, registered in stage development if it is new.
 
     Parameters
     ----------
     study_id, trial_id : str
-        The training that left the artefact.
+        Training of the artefact.
     model_type, made_by
         As of :class:`Candidate`.
     parent : Candidate, optional
-        What it was made of.
+        Candidate that it derives from.
     reason : str, optional
-        Why, for the decision that registers it.
+        Recorded with the decision that registers it.
     """
     manifest, id_ = place.manifest, new_id("c")
     candidate = Candidate(
@@ -91,7 +91,7 @@ def register(
         artifact_hash=place.artifact_hash,
         artifact_path=place.folder.name,
         dataset_fingerprint=str(manifest["dataset_fingerprint"]),
-        # Samples that are classified have no last moment.
+        # Empty for a classifier.
         trained_until=str(manifest.get("trained_until", "")),
         parent_id=None if parent is None else parent.id,
         root_id=id_ if parent is None else parent.root_id,
@@ -103,19 +103,19 @@ def register(
 
 
 def on_record(project: Project, slot: str, step: str, inputs: Inputs) -> Candidate | None:
-    """The candidate that a step made of these inputs; None: the step is not complete for them."""
+    """Candidate of a step with these inputs; None where the step is not complete."""
     known = outputs_of(project, slot, step, inputs)
     return None if known is None else recorded.candidate(project, known["candidate"])
 
 
 @dataclass(frozen=True, eq=False)
-class KeptModel:
-    """A candidate, the data it is judged on, and the baseline that was best beside it.
+class JudgedModel:
+    """A candidate, the data of its judgement, and the best baseline.
 
     Parameters
     ----------
     realigned : str
-        What was changed about the order of the tickers, in words; empty: nothing.
+        Message about tickers in another order; empty without any.
     """
 
     data: SlotData
@@ -125,56 +125,56 @@ class KeptModel:
 
 
 class OtherQuestionError(DataError):
-    """The model is whole and of this project, but what the slot asks by now is something else."""
+    """The model is valid, but the task or the data of its slot have changed since."""
 
 
-def kept_candidate(project: Project, place: Place, slot: str | None) -> KeptModel:
-    """The candidate of a kept model, registered in stage development if it is not one yet.
+def judged_model(project: Project, place: Place, slot: str | None) -> JudgedModel:
+    """Candidate of a stored model with its data and reference; registered if it is new.
 
     Parameters
     ----------
     place : Place
-        In the project's store.
+        Artefact in the project's store.
     slot : str, optional
-        The slot it must be of.
+        Expected slot.
 
     Raises
     ------
     UsageError
-        It is of another slot.
+        The model is of another slot.
     DataError
-        It answers another question than the slot asks by now, has seen bars of the test, a ticker
-        of its training is missing, or no trial on record left it.
+        The task or the data of the slot have changed since, the model was trained on bars of the
+        test, a ticker of its training is missing, or its trial is not on record.
     """
     data, realigned = require_fit(project, place, slot)
     ledger = project.ledger
     with ledger.reading() as tx:
-        found = reads.trial_of_artifact(ledger, tx, place.artifact_hash)
-        if found is None:
+        match = reads.trial_of_artifact(ledger, tx, place.artifact_hash)
+        if match is None:
             raise DataError(
-                f"no trial on record left {place.folder}",
+                f"the trial of {place.folder} is not on record",
                 "a model of this project",
-                "bring its record in as well: podium import",
+                "import its record too: podium import",
             )
-        trial, study_id = found
+        trial, study_id = match
         id_ = candidate_of(project, place.manifest["slot"], place.artifact_hash)
-        told = reads.evidence_of(ledger, tx, id_).get("validation") if id_ else None
-        reference = _reference(ledger, tx, data, study_id, trial, told)
+        known = reads.evidence_of(ledger, tx, id_).get("validation") if id_ else None
+        reference = _reference(ledger, tx, data, study_id, trial, known)
     with ledger.transaction(durable=True) as tx:
         candidate = register(project, tx, place, study_id, trial.id).candidate
-        # What trained on everything left no losses to judge by.
-        if trial.index_hash and told is None:
+        # A model trained on all data has no validation losses.
+        if trial.index_hash and known is None:
             configs = [trial, *_others(ledger, tx, study_id, trial)]
             evidence = _validation(project, data, candidate, configs, reference, tx)
             writes.put_evidence(ledger, tx, evidence)
     ensure_leak_probe(project, data, candidate)
-    return KeptModel(data, reference, candidate, realigned)
+    return JudgedModel(data, reference, candidate, realigned)
 
 
 def candidate_of(project: Project, slot: str, artifact_hash: str) -> str | None:
-    """Id of the candidate that an artefact is; None: it is none."""
-    found = project.reader.first("candidate", "id", slot=slot, artifact_hash=artifact_hash)
-    return str(found["id"]) if found else None
+    """Id of the candidate of an artefact, or None."""
+    row = project.reader.first("candidate", "id", slot=slot, artifact_hash=artifact_hash)
+    return str(row["id"]) if row else None
 
 
 def _reference(
@@ -183,42 +183,42 @@ def _reference(
     data: SlotData,
     study_id: str,
     trial: TrialRow,
-    told: Evidence | None,
+    known: Evidence | None,
 ) -> TrialRow:
-    """The baseline that was best where the model's config was chosen.
+    """The best baseline on the data that the model's config was chosen on.
 
-    That is over the folds of an analysis, where one chose it; else on the windows of its trial.
+    These are the folds of the analysis that chose it, else the windows of its trial.
     """
     rows = reads.trials_of(ledger, tx, study_id, BASELINE)
     folds = reads.trials_of(ledger, tx, study_id, EXTEND_BASELINE)
-    if told is None or told.producer != "analyze":
-        beside = [row for row in (*rows, *folds) if row.index_hash == trial.index_hash]
-        return baselines.best(beside or rows, data, "grid")
-    folds = [row for row in folds if row.split_hash == told.split_hash]
+    if known is None or known.producer != "analyze":
+        alike = [row for row in (*rows, *folds) if row.index_hash == trial.index_hash]
+        return baselines.best(alike or rows, data, "grid")
+    folds = [row for row in folds if row.split_hash == known.split_hash]
     return baselines.best_over_folds(folds) or baselines.best(rows, data, "extend")
 
 
 def require_fit(project: Project, place: Place, slot: str | None) -> tuple[SlotData, str]:
-    """Data of the model's slot, where the model may be judged on them, with its tickers."""
+    """Data of the model's slot with its tickers, after a check that it may be judged on them."""
     manifest = place.manifest
     name = str(manifest["slot"])
     if slot not in (None, name):
         raise UsageError(f"{place.folder} is a model of {name}", slot or "")
-    asked = require_task(project.config, name)
+    own = require_task(project.config, name)
     section, tickers = artifact.section_of(manifest), tuple(manifest["tickers"])
-    if task_hash(section) != task_hash(asked) or section.dataset != asked.dataset:
+    if task_hash(section) != task_hash(own) or section.dataset != own.dataset:
         raise OtherQuestionError(
             f"{place.folder} was trained on {_question(section)}",
-            f"what {name} asks by now: {_question(asked)}",
+            f"the task of {name}: {_question(own)}",
             f"run: podium grid {name}",
         )
-    dataset, realigned = bars_of(project.config, asked.dataset, tickers)
+    dataset, realigned = bars_of(project.config, own.dataset, tickers)
     data = slot_data(project.config, name, dataset)
     starts = data.view.times[data.test_start]
     if np.datetime64(str(manifest["trained_until"])) >= starts:
         raise OtherQuestionError(
-            f"{place.folder} has seen bars until {manifest['trained_until']}",
-            f"nothing of the sealed test, which begins at {starts}",
+            f"{place.folder} was trained on bars until {manifest['trained_until']}",
+            f"bars before the sealed test, which begins at {starts}",
             f"run: podium grid {name}",
         )
     return data, realigned
@@ -239,7 +239,7 @@ def _validation(
     reference: TrialRow,
     tx: Transaction,
 ) -> Evidence:
-    """What was seen of it, the first of these configs, on the slice it was chosen on."""
+    """Evidence of the first of these configs on the validation slice."""
     metric, trial = data.section.metric, trials[0]
     step = trial.phase.partition("/")[0]
     names = [str(row.loss_hash) for row in (*trials, reference)]
@@ -254,7 +254,7 @@ def _validation(
     return evidence_about(
         candidate,
         "validation",
-        step if step in _KEEPERS else "grid",
+        step if step in _STEPS else "grid",
         dataset=candidate.dataset_fingerprint,
         split=trial.split_hash,
         scalars={
@@ -268,8 +268,8 @@ def _validation(
         notes={
             "metric": metric,
             **baselines.notes(reference),
-            "reason": f"kept by {_KEEPERS.get(step, 'a grid')}; judged on the one validation "
-            "slice it was chosen on",
+            "reason": f"stored by {_STEPS.get(step, 'a grid')}; scored on the one validation "
+            "slice that it was chosen on",
             **found.notes(),
             **luck.notes(),
         },

@@ -1,4 +1,4 @@
-"""Which model a backtest judges: the one that is named, else what the verbs before left."""
+"""Select the model of a backtest: the named one, else the newest result of the verbs before."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
 from podium.resolve import find_model, get_active_model_path
 from podium.steps.candidates.final_model import STEP as FINALIZE
-from podium.steps.candidates.register import KeptModel, OtherQuestionError, kept_candidate, register
+from podium.steps.candidates.register import (
+    JudgedModel,
+    OtherQuestionError,
+    judged_model,
+    register,
+)
 from podium.steps.candidates.verify_checkpoint import by_score, facts_of, searched_folder, stored
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import ensure_leak_probe
-from podium.steps.search.tuning_files import CHECKPOINTS as KEPT_BY_SEARCH
+from podium.steps.search.tuning_files import CHECKPOINTS as SEARCH_CHECKPOINTS
 from podium.steps.trials.once import newest
 from podium.steps.workspace import recorded
 from podium.steps.workspace.output_folder import output_folder
@@ -32,28 +37,27 @@ NAMES = {"best": "best_model", "final": "final_model"}
 
 def named_model(
     project: Project, path: Path, slot: str | None = None, checkpoint: str | None = None
-) -> KeptModel:
-    """The candidate of a model that a path leads to, wherever a copy of it lies.
+) -> JudgedModel:
+    """Candidate of the model, or of the copy of a model, at a path.
 
-    It is known by its manifest's hash, and every file of the copy by the manifest; what is judged
-    is the project's own artefact of that hash. What a search kept is checked by its own manifest,
-    its ``config.json``, and becomes an artefact.
+    The hash of its manifest identifies the project's artefact, which is judged; the files of a copy
+    are checked. A checkpoint of a search is checked by its ``config.json`` and becomes an artefact.
 
     Parameters
     ----------
     path : Path
-        A model's folder, a checkpoint's in it, or a file in that.
+        Folder of a model, of a checkpoint in it, or a file in that.
     slot : str, optional
-        The slot it must be of.
+        Expected slot.
     checkpoint : {"best", "final"}, optional
-        Default: the one the path leads to, else the one that is served.
+        Default: the one at the path, else the served one.
 
     Raises
     ------
     NotFoundError
-        There is no such path, or no such checkpoint.
+        No such path or checkpoint.
     DataError
-        Not this project's, changed, or not to be judged on the slot's test.
+        The model is of another project, has changed, or cannot be judged on the slot's test.
     """
     if checkpoint not in (None, *NAMES):
         raise UsageError(f"checkpoint is '{checkpoint}'", "best or final")
@@ -65,18 +69,18 @@ def named_model(
     wanted = NAMES[checkpoint] if checkpoint else place.checkpoint
     served = artifact.place_of(place.folder, place.artifact_hash)
     if served.checkpoint == wanted:
-        return kept_candidate(project, served, slot)
+        return judged_model(project, served, slot)
     return _apart(project, artifact.place_of(place.folder, place.artifact_hash, wanted), slot)
 
 
 def slot_of(path: Path) -> str:
-    """Slot of the model that a path leads to."""
+    """Slot of the model at a path."""
     folder = searched_folder(path)
     return str((find_model(path).manifest if folder is None else facts_of(folder))["slot"])
 
 
 def _in_store(project: Project, place: Place) -> Place:
-    """The project's own artefact of a model, which may be a copy that lies elsewhere."""
+    """The project's artefact of a model or of a copy of it."""
     if place.folder.parent == project.store.resolve():
         return place
     for name in place.manifest["files"]:
@@ -85,33 +89,33 @@ def _in_store(project: Project, place: Place) -> Place:
     if not (mine / MANIFEST).is_file():
         raise DataError(
             f"{place.folder} is no copy of a model in {project.config.paths.registry}/: "
-            f"{place.artifact_hash[:12]} is not there",
-            "a model of this project, as podium wrote it",
-            "train it again, or bring it in with its record: podium import",
+            f"it has no {place.artifact_hash[:12]}",
+            "a model of this project",
+            "train it again, or import it with its record: podium import",
         )
     return artifact.place_of(mine, place.artifact_hash, place.checkpoint)
 
 
-def _apart(project: Project, place: Place, slot: str | None) -> KeptModel:
-    """The candidate of a checkpoint that is not the one its artefact serves.
+def _apart(project: Project, place: Place, slot: str | None) -> JudgedModel:
+    """Candidate of a checkpoint that its artefact does not serve.
 
-    It is another model, so it is an artefact and a candidate of its own, chosen for the same
-    reasons.
+    It is another model, so it becomes a separate artefact and candidate with the same evidence
+    from validation.
     """
     ledger, reader = project.ledger, project.reader
-    whole = kept_candidate(project, artifact.place_of(place.folder, place.artifact_hash), slot)
+    whole = judged_model(project, artifact.place_of(place.folder, place.artifact_hash), slot)
     fold = CHECKPOINTS[::-1].index(place.checkpoint)
     row = reader.first(
         "trial", "id", order="created_at, id", artifact_hash=place.artifact_hash, fold=fold
     )
     if row is None:
         raise DataError(
-            f"no trial on record left {place.checkpoint} of {place.folder}",
+            f"the trial of {place.checkpoint} of {place.folder} is not on record",
             "a model of this project",
         )
     with ledger.reading() as tx:
         trial = reads.trials_by_id(ledger, tx, [row["id"]])[row["id"]]
-        told = reads.evidence_of(ledger, tx, whole.candidate.id).get("validation")
+        validation = reads.evidence_of(ledger, tx, whole.candidate.id).get("validation")
     description = {k: v for k, v in place.manifest.items() if k not in ("files", "podium")}
     description |= {
         "config": trial.config,
@@ -129,17 +133,17 @@ def _apart(project: Project, place: Place, slot: str | None) -> KeptModel:
         study_id = whole.candidate.study_id
         candidate = register(project, tx, alone, study_id, trial.id).candidate
         known = "validation" in reads.evidence_of(ledger, tx, candidate.id)
-        if told is not None and not known:
-            why = f"{told.notes.get('reason', '')}; of that training its {place.checkpoint}"
+        if validation is not None and not known:
+            reason = f"{validation.notes.get('reason', '')}; {place.checkpoint} of that training"
             copy = evidence_about(
                 candidate,
                 "validation",
-                told.producer,
-                dataset=told.dataset_fingerprint,
-                split=told.split_hash,
-                scalars=told.scalars,
-                series=told.series,
-                notes={**told.notes, "reason": why},
+                validation.producer,
+                dataset=validation.dataset_fingerprint,
+                split=validation.split_hash,
+                scalars=validation.scalars,
+                series=validation.series,
+                notes={**validation.notes, "reason": reason},
             )
             writes.put_evidence(ledger, tx, copy)
     ensure_leak_probe(project, whole.data, candidate)
@@ -148,20 +152,19 @@ def _apart(project: Project, place: Place, slot: str | None) -> KeptModel:
 
 def found_model(
     project: Project, slot: str, checkpoint: str | None = None
-) -> tuple[KeptModel, str]:
-    """The model to judge where nobody names one, and the rule that chose it; trains nothing.
+) -> tuple[JudgedModel, str]:
+    """The model to judge by default, and the rule that chose it; trains nothing.
 
-    What the verbs before left, in this order: ``final_model/``, or the newest candidate where that
-    folder is not wanted; the best of ``extended_training_results/``; the best of the search's
-    ``checkpoints/``; the grids' active model. What answers another question by now is passed over
-    with a sentence.
+    The first of: ``final_model/``, or without ``paths.final`` the newest candidate; the best of
+    ``extended_training_results/``; the best of the search's ``checkpoints/``; the grids' active
+    model. Models of an earlier task or of earlier data are skipped with a message.
 
     Raises
     ------
     NotFoundError
-        There is none, with every place that was searched and the command that fills it.
+        There is no model; the message lists every searched place and the command that fills it.
     DataError
-        The first that is there was changed.
+        The first model has changed.
     """
     missing, searched = list[str](), list[str]()
     for what, where, paths in _places(project, slot):
@@ -170,11 +173,11 @@ def found_model(
         searched += [where] if where else []
         for path in paths:
             try:
-                kept = named_model(project, path, slot, checkpoint)
+                entry = named_model(project, path, slot, checkpoint)
             except OtherQuestionError as error:
-                project.reporter.say(f"{_shown(project, path)} is passed over: {error}")
+                project.reporter.say(f"{_shown(project, path)} is skipped: {error}")
                 continue
-            return kept, f"the {what}: {_shown(project, path)}{because}"
+            return entry, f"the {what}: {_shown(project, path)}{because}"
     try:
         path = get_active_model_path(project.root, slot=slot)
     except NotFoundError as error:
@@ -184,31 +187,31 @@ def found_model(
             "a finished search, a grid, or --model-path",
             f"run: podium finalize {slot}, or: podium grid {slot}",
         ) from None
-    kept = named_model(project, path, slot, checkpoint)
-    return kept, f"the grids' active model: {os.path.relpath(path, project.root)}"
+    entry = named_model(project, path, slot, checkpoint)
+    return entry, f"the grids' active model: {os.path.relpath(path, project.root)}"
 
 
 def _places(project: Project, slot: str) -> Iterator[tuple[str, str, list[Path]]]:
-    """Models that the verbs left: what they are, where they lie and who fills it, the best path."""
+    """Places of models: the name, the folder with the command that fills it, and the best path."""
     paths = project.config.paths
     if paths.final:
         folder = output_folder(project, slot, paths.final)
-        there = [folder] if (folder / MANIFEST).is_file() else []
-        yield "final model", f"{paths.final}/ (podium finalize fills it)", there
+        models = [folder] if (folder / MANIFEST).is_file() else []
+        yield "final model", f"{paths.final}/ (podium finalize fills it)", models
     else:
         left = newest(project, slot, FINALIZE)
         ids = [] if left is None else [left.outputs["candidate"]]
-        there = [project.store / recorded.candidate(project, id_).artifact_path for id_ in ids]
-        yield "newest final model", "", there
+        models = [project.store / recorded.candidate(project, id_).artifact_path for id_ in ids]
+        yield "newest final model", "", models
     if paths.extended:
         folder = output_folder(project, slot, paths.extended)
-        there = [p for p in folder.glob("extended_model_*") if (p / MANIFEST).is_file()]
+        models = [p for p in folder.glob("extended_model_*") if (p / MANIFEST).is_file()]
         where = f"{paths.extended}/extended_model_* (podium extend fills it)"
-        yield "best extended model", where, sorted(there, key=_rank)[:1]
+        yield "best extended model", where, sorted(models, key=_rank)[:1]
     if paths.tuning:
-        folder = output_folder(project, slot, paths.tuning) / KEPT_BY_SEARCH
-        where = f"{paths.tuning}/{KEPT_BY_SEARCH}/* (podium tune fills it)"
-        yield "best model that the search kept", where, by_score(folder)[:1]
+        folder = output_folder(project, slot, paths.tuning) / SEARCH_CHECKPOINTS
+        where = f"{paths.tuning}/{SEARCH_CHECKPOINTS}/* (podium tune fills it)"
+        yield "best checkpoint of the search", where, by_score(folder)[:1]
 
 
 def _rank(path: Path) -> tuple[float, str]:
@@ -217,6 +220,6 @@ def _rank(path: Path) -> tuple[float, str]:
 
 
 def _shown(project: Project, path: Path) -> str:
-    """A path as people call it."""
-    told = os.path.relpath(path, project.root)
-    return f"{told}/" if path.is_dir() else told
+    """A path relative to the project."""
+    relative = os.path.relpath(path, project.root)
+    return f"{relative}/" if path.is_dir() else relative

@@ -1,4 +1,4 @@
-"""Train one config of a family on a slot's samples, epoch by epoch where it can be watched."""
+"""Train one config of a family on a slot's samples in this process, with every epoch reported."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ from podium.hashing import digest, json_text
 from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
+from podium.registry import Direction
+from podium.render.answer import against
 from podium.runners._base import Runner, ended, family_of, parts
 from podium.sequences import Subset
 from podium.space import ConfigDict
+from podium.steps.candidates.final_model import Registered
 from podium.steps.candidates.register import register
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about, put_training_marks
-from podium.steps.search.results import SearchResult
+from podium.steps.search.results import SearchResult, label_of
 from podium.steps.search.tune import search_left
 from podium.steps.trials import baselines, execute
 from podium.steps.trials.context import begin_study
@@ -53,15 +56,18 @@ LAST, BEST, CURVES, CONFIG = "last.pt", "best.pt", "metrics.csv", "config.json"
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """A training and the candidate it left.
+class Trained(Registered):
+    """A training and its candidate: the result of ``train``.
 
     Parameters
     ----------
+    data : ClassData
+    trial : TrialRow
     reference : TrialRow
         Best baseline on the same validation samples.
+    candidate : Candidate
     validation : Evidence
-        What the training saw of the candidate.
+        Evidence from the validation samples.
     output : Path
         Folder with best.pt, last.pt, metrics.csv, feature_stats.json, config.json.
     fresh : bool
@@ -76,23 +82,45 @@ class Trained:
     output: Path
     fresh: bool
 
+    @property
+    def sentence(self) -> str:
+        """The candidate and its validation score against the best baseline."""
+        score = against(
+            self.trial.score,
+            self.reference.score,
+            label_of(self.reference),
+            lower_is_better=self.data.direction is Direction.MIN,
+        )
+        known = "" if self.fresh else "; this training was on record"
+        return f"{self.title}: {self.data.section.metric} on validation {score}{known}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
-    """What a training is asked for beside its slot; paths are as the user wrote them.
+    """Arguments of a training; paths are as the user wrote them.
 
     Parameters
     ----------
     settings : mapping
-        Parts of the config that are set; others are the project's, else the usual ones.
+        Parameters of the config; the others are the project's, else the family's defaults.
     best : bool
-        Start from the best config of the slot's search instead of the usual one.
+        Start from the best config of the slot's search instead of the defaults.
+    training, validation : Path, optional
+        Samples in place of the dataset's.
     stats : Path, optional
-        Feature stats: read where the file exists, else made from the training samples and written.
+        Feature stats: read if the file exists, else computed from the training samples and written.
+    output : Path, optional
+        Folder of the checkpoints. Default: below ``artifacts/``.
     device : str
         ``cpu``, ``cuda``, ``mps`` or ``auto``.
+    resume : bool
+        Continue from ``last.pt`` of the output folder.
+    seed : int, optional
+        Default: ``tune.seed``.
     said : mapping
-        What trackers are to show: the flags, ``data_version``, ``model_tag``.
+        Fields for trackers: the flags, ``data_version``, ``model_tag``.
+    notes : str
+        Stored with the run.
     """
 
     settings: Mapping[str, Any]
@@ -112,15 +140,34 @@ class TrainingRequest:
 def train(project: Project, slot: str, family: str, request: TrainingRequest) -> Trained:
     """Train one config and register it as a candidate in stage development.
 
-    The same training again trains nothing new. One that was cut off starts again, or goes on from
-    ``last.pt`` of its output folder where ``resume`` is set; both give the same curve on CPU.
+    The same training again trains nothing new. An interrupted one starts again, or continues from
+    ``last.pt`` of its output folder with ``resume``; both give the same curve on CPU.
+
+    Parameters
+    ----------
+    slot : str, optional
+        Default: the default slot.
+    family : str
+    request : TrainingRequest
+
+    Returns
+    -------
+    Trained
 
     Raises
     ------
     DataError, UsageError
-        Before anything is trained.
+        The data or the config have problems; nothing is trained.
     NotFoundError
-        There is nothing to go on from, or no search to take the best config of.
+        There is no ``last.pt`` to resume, or no finished search.
+
+    Examples
+    --------
+    >>> import podium
+    >>> from podium.steps.candidates.train import TrainingRequest
+    >>> with podium.open("glucose") as project:  # doctest: +SKIP
+    ...     request = TrainingRequest(settings={"hidden_size": 32, "max_epochs": 20})
+    ...     project.slot("glucose/class").train("bilstm", request).trial.score
     """
     if not request.best:
         return _train(project, family, slot, request, {})
@@ -170,7 +217,7 @@ def _train(
 
 
 class InProcessRunner(Runner):
-    """Trains in this process, tells every epoch, and leaves what can be gone on from."""
+    """Trains in this process, reports every epoch, and stores checkpoints to resume from."""
 
     def __init__(self, project: Project, label: str, keep: Checkpoints) -> None:
         super().__init__(1)
@@ -206,7 +253,7 @@ class InProcessRunner(Runner):
             )
             fitted = Fitted(0, model)
         except PodiumError:
-            # What is wrong with the data or the config is the user's to mend, no failed trial.
+            # A problem of the data or the config is an error of the user, no failed trial.
             raise
         except Exception:  # noqa: BLE001 - its last line is the reason on record
             fitted = Fitted(0, None, traceback.format_exc(limit=-3), traceback.format_exc())
@@ -218,13 +265,13 @@ class InProcessRunner(Runner):
 
 
 class Checkpoints:
-    """A folder where a training leaves ``last.pt`` and ``best.pt`` after every epoch.
+    """Folder with ``last.pt`` and ``best.pt``, written after every epoch.
 
     Parameters
     ----------
     folder : Path
     resume : bool
-        Whether ``last.pt`` that is there is gone on from.
+        Whether the training continues from its ``last.pt``.
     """
 
     def __init__(self, folder: Path, *, resume: bool) -> None:
@@ -234,23 +281,23 @@ class Checkpoints:
             path = folder / LAST
             if not path.is_file():
                 raise NotFoundError(
-                    f"there is no {path} to go on from",
-                    "the output folder of the training that was cut off",
+                    f"there is no {path} to resume",
+                    "the output folder of an interrupted training",
                     "leave --resume out to start from the beginning",
                 )
             self.last_state = path.read_bytes()
 
     def last(self) -> bytes | None:
-        """State to go on from."""
+        """State to resume from."""
         return self.last_state
 
     def wants(self, epoch: int) -> bool:
-        """Every one."""
+        """Whether the state after an epoch is stored: always."""
         del epoch
         return True
 
     def put(self, epoch: int, state: bytes, *, best: bool) -> None:
-        """Put the state after an epoch away."""
+        """Store the state after an epoch."""
         del epoch
         self.last_state = state
         write_atomic(self.folder / LAST, state)
@@ -261,10 +308,10 @@ class Checkpoints:
 def declared(
     root: Path, config: Config, slot: str | None, request: TrainingRequest
 ) -> tuple[str, str]:
-    """Slot to train for, and the table that was appended to podium.toml if it had none.
+    """Slot to train for, and the table appended to podium.toml for it, if any.
 
-    A named slot wins, then the default one where it classifies, then the only one that does. Where
-    none does, the files that were given become a dataset and a slot of their own.
+    The slot is the named one, else the default one if it classifies, else the only one that does.
+    Without any, the files of the request become a dataset and a slot.
 
     Raises
     ------
@@ -282,8 +329,8 @@ def declared(
     if request.training is None:
         raise UsageError(
             f"no slot of {configuration.FILE} classifies",
-            'a slot with task = "classify", or files to make one of',
-            "name them: --train-npz FILE --val-npz FILE",
+            'a slot with task = "classify", or files for a new one',
+            "set --train-npz FILE --val-npz FILE",
         )
     file, table = request.training.resolve(), ""
     known = (n for n, of in config.datasets.items() if (root / of.path).resolve() == file)
@@ -293,15 +340,15 @@ def declared(
         numbered = (f"{plain}-{number}" for number in itertools.count(2))
         name = next(n for n in itertools.chain([plain], numbered) if n not in config.datasets)
         table = add(root, name, [request.training], validation=request.validation).table + "\n"
-    made = f"{name}/class"
-    # What the new table speaks of, for the check that podium.toml can be read with it.
-    dataset_table = f'[datasets.{name}]\npath = "."\nreader = "npz"\n'
+    new_slot = f"{name}/class"
+    # The dataset of the new table, for the check that podium.toml can be read with it.
+    dataset = f'[datasets.{name}]\npath = "."\nreader = "npz"\n'
     keys = {"dataset": name, "task": "classify"}
-    return made, table + append_table(root, f'slots."{made}"', keys, context=dataset_table)
+    return new_slot, table + append_table(root, f'slots."{new_slot}"', keys, context=dataset)
 
 
 def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) -> ClassData:
-    """The data without stats that are their own, so that both are one training; writes a file."""
+    """The data; stats equal to their own are left out, so that both are one training."""
     if path is None:
         return data
     rows = data.split.folds[0].train
@@ -317,40 +364,38 @@ def _with_stats(data: ClassData, stats: FeatureStats | None, path: Path | None) 
 def _config(
     project: Project, data: ClassData, family: str, settings: Mapping[str, Any]
 ) -> ConfigDict:
-    # For as many epochs as the family trains for, not as many as a search can afford.
+    # With the family's own number of epochs, not tune.epochs.
     theirs = project.config.space.get(family, {})
     space = data.family(family).space(data.dataset)
     space = space.narrowed(theirs, f"[space.{family}] of podium.toml")
     [config] = space.narrowed(settings, f"podium train {family}").only([]).grid()
-    found: ConfigDict = config
-    return found
+    whole: ConfigDict = config
+    return whole
 
 
-def _best_config(found: SearchResult, family: str) -> ConfigDict:
-    slot = found.data.slot
-    mine = [row for row in found.eligible if row.family == family]
-    finals = [one for one in found.finalists if one.row.family == family]
+def _best_config(result: SearchResult, family: str) -> ConfigDict:
+    mine = [row for row in result.eligible if row.family == family]
+    finals = [one for one in result.finalists if one.row.family == family]
     if first := winner(finals):
         return first.row.config
-    best = best_of(mine, slot, "tune", registry.direction(found.data.section.metric))
-    return best.config
+    return best_of(mine, result.data.slot, "tune", result.data.direction).config
 
 
 def _number(project: Project, study: Study, config: ConfigDict, seed: int) -> int:
-    """Place of a training among those of its study; its own where it is on record."""
+    """Number of a training in its study."""
     rows = project.ledger.read(reads.trials_of, study.id, PHASE)
     same = (row.number for row in rows if (row.config, row.seed) == (config, seed))
     return next(same, len(rows))
 
 
 def _lay_out(project: Project, row: TrialRow, output: Path, request: TrainingRequest) -> None:
-    """Put what the training left into the output folder, also where another one trained it."""
+    """Copy the files of the training to the output folder, also if it was on record."""
     assert row.checkpoint is not None
-    kept = project.root / row.checkpoint
+    source = (project.root / row.checkpoint).parent
     output.mkdir(parents=True, exist_ok=True)
     for name in (BEST, LAST, STATS):
-        if (kept.parent / name).is_file():
-            write_atomic(output / name, (kept.parent / name).read_bytes())
+        if (source / name).is_file():
+            write_atomic(output / name, (source / name).read_bytes())
     epochs = project.ledger.read(reads.epochs_of, row.id)
     if epochs:
         write_atomic(output / CURVES, curves_csv(epochs))
@@ -364,7 +409,7 @@ def _lay_out(project: Project, row: TrialRow, output: Path, request: TrainingReq
 def _registered(
     project: Project, data: ClassData, study: Study, row: TrialRow, reference: TrialRow
 ) -> tuple[Candidate, Evidence]:
-    """The candidate of a training, with its validation evidence; found again if it is there."""
+    """Candidate of a training and its validation evidence; registered once."""
     assert row.artifact_hash is not None
     ledger = project.ledger
     folder = project.store / Path(str(row.checkpoint)).parts[-3]
@@ -409,5 +454,5 @@ def _registered(
         "seed": row.seed,
     }
     done = once(project, data.slot, PHASE, of, lambda: write)
-    found = recorded.candidate(project, done.outputs["candidate"])
-    return found, recorded.evidence(project, found.id)["validation"]
+    candidate = recorded.candidate(project, done.outputs["candidate"])
+    return candidate, recorded.evidence(project, candidate.id)["validation"]

@@ -1,7 +1,7 @@
-"""Models that a search kept beside its files: checked by their manifest, then made artefacts.
+"""Checkpoints of a search: checked by their manifest, then stored as artefacts.
 
-The manifest is the ``config.json`` that the search wrote with the model: the trial, what it was
-trained on, and the hash of every file.
+The manifest is the ``config.json`` that the search wrote with the model: the trial, its training
+data, and the hash of every file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONFIG = "config.json"
 
 
 def searched_folder(path: Path) -> Path | None:
-    """Folder of a search's checkpoint that a path leads into; None: it leads elsewhere."""
+    """Folder of the search's checkpoint that contains a path, or None."""
     path = path.resolve()
     for folder in (path, *path.parents)[:3]:
         if folder.parent.name == CHECKPOINTS and (folder / CONFIG).is_file():
@@ -39,7 +39,7 @@ def searched_folder(path: Path) -> Path | None:
 
 
 def by_score(folder: Path) -> list[Path]:
-    """A search's checkpoints, the best first, as their files tell; unreadable ones last."""
+    """A search's checkpoints by the scores in their files, the best first; unreadable ones last."""
     return sorted(
         (path for path in folder.glob("*") if (path / CONFIG).is_file()),
         key=lambda path: (_value(path), path.name),
@@ -48,71 +48,69 @@ def by_score(folder: Path) -> list[Path]:
 
 def _value(folder: Path) -> float:
     try:
-        told = facts_of(folder)
-        value = float(told["value"])
-        return -value if registry.direction(str(told["metric"])) == "max" else value
+        facts = facts_of(folder)
+        value = float(facts["value"])
+        return -value if registry.direction(str(facts["metric"])) == "max" else value
     except (DataError, NotFoundError, KeyError, TypeError, ValueError):
         return math.inf
 
 
 def facts_of(folder: Path) -> dict[str, Any]:
-    """What a search's checkpoint says of itself, unchecked.
+    """Content of a checkpoint's ``config.json``, unchecked.
 
     Raises
     ------
     DataError
-        It is not readable, or not podium's.
+        The file cannot be read, or is not podium's.
     """
     try:
-        told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        whole = isinstance(told["files"], dict)
-        if not whole or not all(isinstance(told[key], str) for key in ("id", "slot")):
+        facts: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        whole = isinstance(facts["files"], dict)
+        if not whole or not all(isinstance(facts[key], str) for key in ("id", "slot")):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(
-            f"{folder / CONFIG} does not say which trial left the model, and which files",
-            "what podium tune wrote",
+            f"{folder / CONFIG} does not name the trial and the files of the model",
+            "the file that podium tune wrote",
             "run: podium tune",
         ) from None
-    found: dict[str, Any] = told
-    return found
+    return facts
 
 
 def stored(project: Project, folder: Path, slot: str | None) -> Place:
-    """Artefact of a search's checkpoint, in the store from now on.
+    """Store a search's checkpoint as an artefact.
 
-    What ``config.json`` says must be what the record has of the trial, and the files those whose
-    hashes it holds.
+    Its ``config.json`` must agree with the record of the trial, and its files with their hashes.
 
     Raises
     ------
     DataError
-        No trial on record left it, it was changed, or it answers another question than its slot.
+        The trial is not on record, a file has changed, or the slot's task or data have changed.
     """
     facts = facts_of(folder)
     row = project.ledger.read(reads.trials_by_id, [facts["id"]]).get(facts["id"])
     if row is None:
         raise DataError(
-            f"no trial on record left {folder}",
+            f"the trial of {folder} is not on record",
             "a model of this project",
-            "bring its record in as well: podium import",
+            "import its record too: podium import",
         )
     try:
         data, _ = require_fit(project, Place(folder, "", facts, execute.CHECKPOINT), slot)
         task = Task(row.id, row.config, row.fold, row.seed)
         version, epochs = int(facts["family_version"]), int(facts["epochs"])
         described = execute.manifest(project, data, row.family, version, task, epochs)
-        # Whether the data fit is a question of its own.
+        # The data are checked separately.
         described["dataset_fingerprint"] = facts["dataset_fingerprint"]
     except (KeyError, TypeError, ValueError) as error:
         raise _changed(folder, f"{CONFIG} lacks {error}") from None
     wrong = [n for n, value in described.items() if _json(facts.get(n)) != _json(value)]
     if wrong:
-        raise _changed(folder, f"{CONFIG} says something else of {', '.join(wrong)}")
+        raise _changed(folder, f"{CONFIG} differs from the record in {', '.join(wrong)}")
     split = validation_split(project, data)
     if split.hash != row.split_hash:
         raise OtherQuestionError(
-            f"{folder} was compared with others on other bars than podium.toml asks for by now",
+            f"{folder} was scored on other validation bars than those of podium.toml",
             "the validation slice of its trial",
             f"run: podium tune {data.slot}",
         )
@@ -120,32 +118,32 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
     with work_folder(project, data.slot, "checkpoint") as work:
         write_folder(files, Path(work))
         opened = artifact.opened_file(Path(work))
-        name, kept = artifact.store(
+        name, stored_folder = artifact.store(
             project.store,
             {execute.CHECKPOINT: Path(work)},
             {**described, "split": row.split_hash, "fold": row.fold},
             writer=f"checkpoint-{row.id}",
         )
     if row.artifact_hash != name:
-        at = Path(project.config.paths.registry) / kept / execute.CHECKPOINT / opened
+        at = Path(project.config.paths.registry) / stored_folder / execute.CHECKPOINT / opened
         project.ledger.write_durably(writes.set_artifact, row.id, name, at.as_posix())
     last = data.tuning.times[split.folds[row.fold].train[-1]]
     project.reporter.say(
-        f"{folder.name} was trained on {data.slot}'s bars until {last} only, to be compared with "
-        "other configs; podium finalize trains on all before the test"
+        f"{folder.name} was trained on the bars of {data.slot} until {last} only; podium finalize "
+        "trains on all bars before the test"
     )
-    return artifact.place_of(project.store / kept, name)
+    return artifact.place_of(project.store / stored_folder, name)
 
 
 def _files(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:
-    """The model's files, which have these hashes and hold no code."""
+    """Files of the model, after a check of their hashes and for code."""
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != CONFIG
     }
-    found = {name: digest_bytes(content) for name, content in files.items()}
-    changed = sorted(n for n in {**hashes, **found} if hashes.get(n) != found.get(n))
+    actual = {name: digest_bytes(content) for name, content in files.items()}
+    changed = sorted(n for n in {**hashes, **actual} if hashes.get(n) != actual.get(n))
     if changed:
         raise _changed(folder, f"{', '.join(changed[:3])} was changed, added or removed")
     artifact.require_no_pickle(folder, files.items())
@@ -156,9 +154,9 @@ def _json(value: Any) -> str:
     return canonical(json.loads(json.dumps(value, default=list)))
 
 
-def _changed(folder: Path, found: str) -> DataError:
+def _changed(folder: Path, what: str) -> DataError:
     return DataError(
-        f"{folder} is not what its trial left: {found}",
-        "what podium tune wrote",
-        "let podium tune write it again, or train the config: podium finalize",
+        f"{folder} has changed since its trial: {what}",
+        "the files that podium tune wrote",
+        "write them again with podium tune, or train the config: podium finalize",
     )

@@ -1,4 +1,4 @@
-"""A judged candidate trained once more, on its sealed test too: for use, and never judged there."""
+"""Train a judged candidate again on its sealed test too, for use without a judgement there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from podium.ledger.ledger import Transaction
 from podium.manifest import require_hash
 from podium.split import Split
 from podium.steps.candidates import final_files
-from podium.steps.candidates.final_model import candidate_once, final_split
+from podium.steps.candidates.final_model import Registered, candidate_once, final_split
 from podium.steps.candidates.final_training import FinalTraining, Write
 from podium.steps.data.bars import require_task, slot_data
 from podium.steps.evidence.evidence import evidence_about
@@ -33,13 +33,16 @@ STEP, SUFFIX = "finalize_with_test", "_with_test"
 
 
 @dataclass(frozen=True, eq=False)
-class ModelWithTest:
-    """A candidate that has seen its slot's test, and the one that was judged there.
+class ModelWithTest(Registered):
+    """A candidate that was trained on its slot's test too, and its parent.
 
     Parameters
     ----------
+    candidate : Candidate
+    parent : Candidate
+        The one that was judged on the test.
     fresh : bool
-        Whether it was trained just now.
+        Whether the candidate is new.
     folder : Path, optional
         Its files.
     """
@@ -48,6 +51,14 @@ class ModelWithTest:
     parent: Candidate
     fresh: bool
     folder: Path | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The candidate, and the parent whose figures apply."""
+        return (
+            f"{self.title} was trained on the sealed test too and cannot be judged there; the "
+            f"figures of {self.parent.id} apply"
+        )
 
 
 def finalize_with_test(
@@ -63,24 +74,23 @@ def finalize_with_test(
     Raises
     ------
     RefusedError
-        The candidate was never judged on the sealed test: nothing would tell what it is worth.
+        The candidate was not judged on the sealed test.
     DataError
-        The slot asks another question by now, or its bars are others.
+        The slot's task or tickers have changed since.
     """
     require_task(project.config, slot)
     parent = _judged(project, slot, candidate_id)
     manifest = json.loads(require_hash(project.store / parent.artifact_path, parent.artifact_hash))
     data = slot_data(project.config, slot)
     section = artifact.section_of(manifest)
-    asked, trained = data.dataset.tickers, tuple(manifest["tickers"])
-    if task_hash(section) != data.task_hash or asked != trained:
+    if task_hash(section) != data.task_hash or data.dataset.tickers != (*manifest["tickers"],):
         raise DataError(
-            f"{parent.id} was trained for another task, or other tickers, than {slot} asks by now",
-            "the question it was judged by",
+            f"{parent.id} was trained for another task or other tickers than {slot} has now",
+            "the task and the tickers that it was judged by",
             f"run: podium run {slot}",
         )
     whole = replace(data, train_stop=len(data.view))
-    # Of its folds the second, which trains on everything.
+    # Its second fold trains on everything.
     split = final_split(whole, project.config.finalize.validation_fraction)
     seeds = [int(seed) for seed in manifest.get("seeds", [manifest["seed"]])]
     inputs = {"parent": parent.artifact_hash, "data": data.dataset.fingerprint, "split": split.hash}
@@ -88,26 +98,27 @@ def finalize_with_test(
         project, slot, STEP, inputs, lambda: _train(project, whole, split, parent, seeds, inputs)
     )
     ensure_leak_probe(project, data, made.candidate)
-    folder = final_files.write(project, whole, split, made.candidate, take=True, suffix=SUFFIX)
+    folder = final_files.write(
+        project, whole, split, made.candidate, replace_newer=True, suffix=SUFFIX
+    )
     return ModelWithTest(made.candidate, parent, made.fresh, folder)
 
 
 def _judged(project: Project, slot: str, candidate_id: str | None) -> Candidate:
-    """The candidate that is meant, after it was made sure that it was judged."""
+    """The candidate, if it was judged on the slot's test."""
     ids = [row["id"] for row in project.reader.rows("candidates", slot=slot)]
     if candidate_id is not None:
         ids = [chosen(project, candidate_id)["id"]]
     elif holder := recorded.champion(project, slot):
         ids.insert(0, holder.id)
     for id_ in ids:
-        found = recorded.candidate(project, id_)
-        if found.slot == slot and "test" in recorded.evidence(project, id_):
-            return found
-    told = f"{candidate_id} was never" if candidate_id else f"no candidate of {slot} was ever"
+        candidate = recorded.candidate(project, id_)
+        if candidate.slot == slot and "test" in recorded.evidence(project, id_):
+            return candidate
+    subject = f"{candidate_id} was not" if candidate_id else f"no candidate of {slot} was"
     raise RefusedError(
-        f"{told} judged on the sealed test of {slot}",
-        "one whose test says what it is worth, since a model that has seen the test cannot be "
-        "judged on it",
+        f"{subject} judged on the sealed test of {slot}",
+        "a judged candidate, since a model trained on the test cannot be judged on it",
         f"run: podium backtest {slot}",
     )
 
@@ -120,8 +131,8 @@ def _train(
     seeds: list[int],
     inputs: Inputs,
 ) -> Write:
-    heard = execute.Progress(project, f"{data.slot}: finalize with the test", len(seeds))
-    training = FinalTraining(project, data, split, parent.family, seeds, digest(inputs), heard)
+    progress = execute.Progress(project, f"{data.slot}: finalize with the test", len(seeds))
+    training = FinalTraining(project, data, split, parent.family, seeds, digest(inputs), progress)
     with training.place() as job:
         [fits] = training.fit(job, {1: [parent.config] * len(seeds)})
         place = training.store(
@@ -131,7 +142,7 @@ def _train(
     study = begin_study(project, data, split, spaces, search="with_test").study
 
     def put_evidence(tx: Transaction, candidate: Candidate) -> None:
-        # What gates read in place of evidence from the test.
+        # Gates read this in place of evidence from the test.
         start, stop = data.test_interval
         seen = evidence_about(
             candidate,
@@ -141,7 +152,7 @@ def _train(
             split=split.hash,
             notes={
                 "reason": f"it was trained on its sealed test too ({start[:10]} to {stop[:10]}), "
-                f"so nothing can be judged there; {candidate.parent_id} is what was judged"
+                f"so it cannot be judged there; the judged candidate is {candidate.parent_id}"
             },
         )
         writes.put_evidence(project.ledger, tx, seen)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,14 @@ from podium.index import Index
 from podium.ledger import writes
 from podium.ledger.ledger import Transaction
 from podium.prediction import Prediction
+from podium.record import finite_or_none
+from podium.render.answer import Answer, against
+from podium.render.table import counted, p_value
 from podium.sections import BacktestSection, SlotSection
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean
 from podium.steps.candidates.final_model import FinalModel
-from podium.steps.candidates.register import KeptModel
+from podium.steps.candidates.register import JudgedModel
 from podium.steps.candidates.select_model import found_model, named_model, slot_of
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
@@ -34,7 +37,7 @@ from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
-from podium.steps.evidence.trading import trade
+from podium.steps.evidence.trading import CANDIDATE, NAIVE, trade
 from podium.steps.trials import baselines
 from podium.steps.trials.baselines import Configured
 from podium.steps.trials.once import evidence_once
@@ -44,26 +47,98 @@ from podium.tasks.forecast import SlotData, plugin_versions, view_of
 
 STEP = "backtest"
 AGAINST = "against_champion"
-ALWAYS_SAID = ("fee_bps", "slippage_bps", "execution")
-# How often the model is trained again is no term of trading.
+ALWAYS_NAMED = ("fee_bps", "slippage_bps", "execution")
+# The schedule of refits is no term of trading.
 REFIT = ("refit_every", "refit_window")
+# Figures of a backtest's table, with the factor of their unit.
+ERRORS = {"mae": "MAE", "pct_mae": "MAE, %", "r2": "R2"}
+TRADING = {
+    "cagr": ("return a year, %", 100),
+    "volatility": ("volatility a year, %", 100),
+    "sharpe": ("Sharpe ratio", 1),
+    "max_drawdown": ("max drawdown, %", 100),
+    "hit_rate": ("hit rate, %", 100),
+    "turnover": ("turnover a year", 1),
+    "exposure": ("exposure, %", 100),
+}
 
 
 @dataclass(frozen=True, eq=False)
-class BacktestResult:
-    """A candidate with its evidence from the sealed test.
+class BacktestResult(Answer):
+    """A candidate with its evidence from the sealed test: the result of ``backtest``.
 
     Parameters
     ----------
+    candidate : Candidate
     evidence : mapping of kind to Evidence
-        ``validation``, ``test`` and ``backtest``.
+        ``validation``, ``test``, ``backtest``, and ``against_champion`` and ``refit`` where there
+        are any.
     rule : str
-        Which rule chose the candidate.
+        Rule that chose the candidate.
+    champion : mapping of kind to Evidence
+        Evidence of the slot's champion; empty where it has none on the same bars and terms.
     """
 
     candidate: Candidate
     evidence: dict[str, Evidence]
     rule: str
+    champion: Mapping[str, Evidence] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """The candidate's loss on the sealed test against that of the baseline."""
+        made, test = self.candidate, self.evidence["test"]
+        looks = int(test.scalar("looks"))
+        score = against(
+            test.scalar("loss"),
+            test.scalar("naive_loss"),
+            f"naive {test.notes['naive_method']}",
+            lower_is_better=True,
+            p=f"p = {p_value(finite_or_none(test.scalar('dm_p_value')))}, {counted(looks, 'look')}",
+        )
+        return (
+            f"{made.slot}: candidate {made.id} (version {made.version}, {made.family}) on the "
+            f"sealed test: {test.notes['metric']} {score}"
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Errors and trading figures: a row a figure, a column a portfolio."""
+        test, trading = self.evidence["test"], self.evidence[STEP]
+        columns = {
+            CANDIDATE: {**_errors(test), **_trading_figures(trading, CANDIDATE)},
+            NAIVE: {**_errors(test, "naive_"), **_trading_figures(trading, NAIVE)},
+        }
+        if self.champion:
+            theirs = _trading_figures(self.champion[STEP], CANDIDATE)
+            columns["champion"] = {**_errors(self.champion["test"]), **theirs}
+        renewed = self.evidence.get(refit.KIND)
+        if renewed is not None and refit.fits(renewed, trading):
+            columns[refit.KIND] = {
+                renewed.notes["metric"]: renewed.scalar("loss"),
+                **_trading_figures(renewed, refit.KIND),
+            }
+        columns |= {name: _trading_figures(trading, name) for name in BENCHMARKS}
+        return [
+            {"figure": name, **{who: finite_or_none(of.get(name)) for who, of in columns.items()}}
+            for name in columns[CANDIDATE]
+        ]
+
+
+def _errors(test: Evidence, prefix: str = "") -> dict[str, float]:
+    metric = test.notes["metric"]
+    errors = {
+        label: test.scalars[prefix + key].value
+        for key, label in ERRORS.items()
+        if prefix + key in test.scalars and key != metric
+    }
+    return {metric: test.scalar(f"{prefix}loss"), **errors}
+
+
+def _trading_figures(trading: Evidence, portfolio: str) -> dict[str, float]:
+    values = trading.part(portfolio)
+    return {
+        label: factor * values[key] for key, (label, factor) in TRADING.items() if key in values
+    }
 
 
 def backtest(
@@ -73,89 +148,104 @@ def backtest(
     model_path: Path | str | None = None,
     checkpoint: str | None = None,
 ) -> BacktestResult:
-    """Judge a candidate on its slot's sealed test, once; asked again, the record answers.
+    """Judge a candidate on its slot's sealed test, once; later calls read the record.
 
-    Every candidate that is judged on an interval counts as a look at it. A named model wins; else
-    it is what the verbs before left: ``final_model/``, then the best of
-    ``extended_training_results/``, then of ``hyperparameter_tuning_results/checkpoints/``, then the
-    active model of the slot's grids. What was no candidate yet becomes one by that. Nothing is
-    trained.
+    Every candidate that is judged on an interval counts as a look at it. Without `model_path` the
+    model is the one in ``final_model/``, else the best of ``extended_training_results/``, else of
+    ``hyperparameter_tuning_results/checkpoints/``, else the active model of the slot's grids; it
+    becomes a candidate if it is none yet. Only refits (``backtest.refit_every``) are trained.
 
     Parameters
     ----------
     slot : str, optional
-        Default: the model's, else the default one.
+        Default: the slot of the model, else the default slot.
     model_path : path, optional
-        A model of this project: any path into its folder, wherever a copy of it lies.
+        Any path into the folder of a model of this project, or of a copy of it.
     checkpoint : {"best", "final"}, optional
-        Which of the model's checkpoints; default: the one that is served.
+        Checkpoint of the model. Default: the one that is served.
+
+    Returns
+    -------
+    BacktestResult
 
     Raises
     ------
     NotFoundError
-        There is nothing to judge.
+        The slot has no model.
     DataError
-        The model answers another question than the slot asks, was changed, or has seen bars of
-        the test; a ticker it was trained on is missing.
+        The model belongs to other data or another task, has changed, or was trained on bars of
+        the test; a ticker that it was trained on is missing.
+    UsageError
+        ``refit_window`` without ``refit_every``.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("demo") as project:  # doctest: +SKIP
+    ...     project.slot("us4/D/return").backtest(fee_bps=2.0).frame()
     """
     if project.overrides("backtest.refit_window") and not project.config.backtest.refit_every:
-        raise UsageError("a window (refit_window) is set without refit_every", "both, or neither")
+        raise UsageError("refit_window is set without refit_every", "both, or neither")
     if slot is None and model_path is not None:
         slot = slot_of(Path(model_path))
     name = project.default_slot(slot)
     with project.locked(name, "backtest"):
         if model_path is not None:
-            kept = named_model(project, Path(model_path), name, checkpoint)
-            return _judged(project, kept, f"model {model_path}, named explicitly")
+            entry = named_model(project, Path(model_path), name, checkpoint)
+            return _judged(project, entry, f"model {model_path}, named explicitly")
         require_task(project.config, name)
-        kept, rule = found_model(project, name, checkpoint)
+        entry, rule = found_model(project, name, checkpoint)
         project.reporter.say(
-            f"{name}: candidate {kept.candidate.id} (version {kept.candidate.version}) is judged; "
+            f"{name}: judging candidate {entry.candidate.id} (version {entry.candidate.version}): "
             f"{rule}"
         )
-        return _judged(project, kept, rule)
+        return _judged(project, entry, rule)
 
 
 def judged(project: Project, final: FinalModel) -> BacktestResult:
-    """Judge a finalized candidate, and hold it against the slot's champion if that is another."""
-    return _judged(project, kept_of(final), f"candidate of the search of {final.candidate.slot}")
+    """Judge a finalized candidate, also against the slot's champion."""
+    return _judged(project, entry_of(final), f"candidate of the search of {final.candidate.slot}")
 
 
-def kept_of(final: FinalModel) -> KeptModel:
-    """A finalized candidate with what it is judged on and held against."""
+def entry_of(final: FinalModel) -> JudgedModel:
+    """A finalized candidate with its data and its reference."""
     analysis = final.analysis
-    return KeptModel(analysis.extension.tuned.forecast, analysis.reference, final.candidate)
+    return JudgedModel(analysis.extension.tuned.forecast, analysis.reference, final.candidate)
 
 
-def _judged(project: Project, kept: KeptModel, rule: str) -> BacktestResult:
-    if kept.realigned:
-        project.reporter.say(kept.realigned)
-    judge(project, kept)
-    against_champion(project, kept)
-    improvement_over_parent(project, kept.candidate, kept.data.test_windows.at)
+def _judged(project: Project, entry: JudgedModel, rule: str) -> BacktestResult:
+    if entry.realigned:
+        project.reporter.say(entry.realigned)
+    judge(project, entry)
+    against_champion(project, entry)
+    improvement_over_parent(project, entry.candidate, entry.data.test_windows.at)
     if project.config.backtest.refit_every:
-        refit.refit(project, kept)
-    return result(project, kept, rule)
+        refit.refit(project, entry)
+    return result(project, entry, rule)
 
 
-def result(project: Project, kept: KeptModel, rule: str) -> BacktestResult:
-    """What is on record of a judged candidate, with its files written."""
-    evidence = recorded.evidence(project, kept.candidate.id)
-    backtest_files.write(project, kept, evidence, rule)
-    return BacktestResult(kept.candidate, evidence, rule)
+def result(project: Project, entry: JudgedModel, rule: str) -> BacktestResult:
+    """Result of a judged candidate from the record; its files are written."""
+    evidence = recorded.evidence(project, entry.candidate.id)
+    backtest_files.write(project, entry, evidence, rule)
+    rival = rival_of(project, entry.candidate)
+    theirs = recorded.evidence(project, rival.id) if rival else {}
+    mine, other = evidence[STEP], theirs.get(STEP)
+    alike = other is not None and refit.fits(other, mine) and other.notes == mine.notes
+    return BacktestResult(entry.candidate, evidence, rule, theirs if alike else {})
 
 
-def judge(project: Project, kept: KeptModel) -> bool:
-    """Put the evidence of the test and of its trades on record, unless it is there.
+def judge(project: Project, entry: JudgedModel) -> bool:
+    """Put the evidence of the test and of its trades on record once.
 
     Returns
     -------
     bool
-        Whether something was put on record.
+        Whether the evidence is new.
     """
     settings = project.config.backtest
-    inputs = judge_inputs(kept.data, settings, kept.candidate, kept.reference)
-    return evidence_once(project, kept.candidate, STEP, inputs, lambda: _judge(project, kept))
+    inputs = judge_inputs(entry.data, settings, entry.candidate, entry.reference)
+    return evidence_once(project, entry.candidate, STEP, inputs, lambda: _judge(project, entry))
 
 
 def judge_inputs(
@@ -164,7 +254,7 @@ def judge_inputs(
     candidate: Candidate | None,
     reference: Configured | None,
 ) -> dict[str, Any]:
-    """Everything that test and trades depend on, by name; None where it is not known yet.
+    """Inputs of the test and its trades by name; None where a value is not known yet.
 
     Looks at the test are no input: they are counted when the evidence is made.
     """
@@ -179,11 +269,11 @@ def judge_inputs(
     }
 
 
-def _judge(project: Project, kept: KeptModel) -> Callable[[Transaction], list[Evidence]]:
-    data, reference, candidate = kept.data, kept.reference, kept.candidate
+def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list[Evidence]]:
+    data, reference, candidate = entry.data, entry.reference, entry.candidate
     ledger = project.ledger
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
-    forecast = _forecast(project, kept)
+    forecast = _forecast(project, entry)
     model = baselines.fit(reference, baselines.labelled(data.tuning))
     traded = trade(project, data, forecast, model.predict(_decisions(data).blind()))
     early = ends_early(project, data)
@@ -205,18 +295,18 @@ def _judge(project: Project, kept: KeptModel) -> Callable[[Transaction], list[Ev
 
 
 def _decisions(data: SlotData) -> Windows:
-    """Every decision from the test's first bar to the newest, also those without an outcome."""
+    """Every decision from the test's first bar to the newest, with or without an outcome."""
     return Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
 
 
-def _forecast(project: Project, kept: KeptModel) -> Prediction:
-    return recorded.forecaster(project, kept.candidate).predict(_decisions(kept.data))
+def _forecast(project: Project, entry: JudgedModel) -> Prediction:
+    return recorded.forecaster(project, entry.candidate).predict(_decisions(entry.data))
 
 
 def against_inputs(
     data: SlotData, candidate: Candidate | None, rival: Candidate | None
 ) -> dict[str, Any]:
-    """Everything that the comparison with the champion depends on, by name."""
+    """Inputs of the comparison with the champion by name."""
     return {
         "candidate": candidate and candidate.artifact_hash,
         "champion": rival.artifact_hash if rival else "none",
@@ -227,89 +317,90 @@ def against_inputs(
     }
 
 
-def against_champion(project: Project, kept: KeptModel) -> bool:
-    """Put the comparison with the champion on record, on the very windows of the test.
+def against_champion(project: Project, entry: JudgedModel) -> bool:
+    """Put the comparison with the champion on the windows of the test on record.
 
-    Without a champion, or where it answers another question, nothing is put on record.
+    Nothing is recorded without a champion, or where its target, horizon, metric or tickers differ.
 
     Returns
     -------
     bool
-        Whether the two were compared just now.
+        Whether the comparison is new.
     """
-    rival = rival_of(project, kept.candidate)
+    rival = rival_of(project, entry.candidate)
     if rival is None:
         return False
-    inputs = against_inputs(kept.data, kept.candidate, rival)
+    inputs = against_inputs(entry.data, entry.candidate, rival)
     return evidence_once(
-        project, kept.candidate, AGAINST, inputs, lambda: _against(project, kept, rival)
+        project, entry.candidate, AGAINST, inputs, lambda: _against(project, entry, rival)
     )
 
 
 def _against(
-    project: Project, kept: KeptModel, holder: Candidate
+    project: Project, entry: JudgedModel, rival: Candidate
 ) -> Callable[[Transaction], list[Evidence]]:
-    data, candidate, champion = kept.data, kept.candidate, holder
+    data, candidate, champion = entry.data, entry.candidate, rival
 
     def nothing(tx: Transaction) -> list[Evidence]:
         del tx
         return []
 
     if champion.model_type == WITH_TEST and champion.parent_id:
-        # It has seen these windows; the one that was judged on them stands for it.
+        # It was trained on these windows, so its parent, which was judged on them, is compared.
         champion = recorded.candidate(project, champion.parent_id)
         if champion.id == candidate.id:
             return nothing
     try:
         models = [recorded.forecaster(project, one) for one in (candidate, champion)]
     except artifact.OtherVersionError as error:
-        # The gate will say that it cannot decide; the newcomer itself was judged.
-        project.reporter.say(f"not compared with the champion {holder.id}: {error}")
+        # The gate is undecidable then; the candidate itself is judged.
+        project.reporter.say(f"not compared with the champion {rival.id}: {error}")
         return nothing
-    asked = [(m.section.target, m.section.horizon, m.section.metric) for m in models]
-    if asked[0] != asked[1] or set(models[1].tickers) != set(data.dataset.tickers):
+    tasks = [(m.section.target, m.section.horizon, m.section.metric) for m in models]
+    if tasks[0] != tasks[1] or set(models[1].tickers) != set(data.dataset.tickers):
         return nothing
     metric, windows = data.section.metric, data.test_windows
     bars = data.dataset.slice(0, len(data.view))
     forecasts = []
     for model in models:
         view = view_of(bars.select(model.tickers), model.section)
-        # By name, in the order of the candidate's tickers: nothing is read by position.
+        # By name, in the order of the candidate's tickers.
         forecasts.append(model.predict(Windows.of(view, data.test_bars)).on(windows))
     # A model with a longer window has no forecast yet of a ticker that was just listed.
-    there: Mask = np.ones(len(windows), dtype=bool)
+    shared: Mask = np.ones(len(windows), dtype=bool)
     if data.view.members is not None:
-        there = np.asarray(np.isfinite(forecasts).all(axis=0))
+        shared = np.asarray(np.isfinite(forecasts).all(axis=0))
     pair = compare_forecasts(
-        metric, windows.take(there), *(forecast[there] for forecast in forecasts)
+        metric, windows.take(shared), *(forecast[shared] for forecast in forecasts)
     )
     scalars = pair.scalars("champion")
     spread = block_bootstrap_mean(pair.daily - pair.other_daily)
     if spread.reason is None:
         scalars["loss_difference_low"] = Scalar(spread.low, metric)
         scalars["loss_difference_high"] = Scalar(spread.high, metric)
-    notes = {"metric": metric, "champion": holder.id, "dm_reason": pair.test.reason or ""}
+    notes = {"metric": metric, "champion": rival.id, "dm_reason": pair.test.reason or ""}
     return lambda tx: [evidence_of_test(project, tx, data, candidate, AGAINST, scalars, notes)]
 
 
 def _settings(section: BacktestSection) -> dict[str, Any]:
-    """Terms of trading that say something."""
-    said = asdict(section)
+    """Terms of trading that are always named or differ from their default."""
+    terms = asdict(section)
     return {
-        part.name: said[part.name]
+        part.name: terms[part.name]
         for part in fields(section)
-        if part.name not in REFIT and (part.name in ALWAYS_SAID or said[part.name] != part.default)
+        if part.name not in REFIT
+        and (part.name in ALWAYS_NAMED or terms[part.name] != part.default)
     }
 
 
 def _plugins(section: SlotSection) -> dict[str, str]:
-    """Versions of the plugins that make inputs, truth and losses, as inputs of a receipt."""
-    found = {**plugin_versions(section), **plugin.versions([("metrics", section.metric)])}
-    return {f"plugin {name}": version for name, version in found.items()}
+    """Versions of the plugins of features, target and metric, as inputs of a receipt."""
+    versions = {**plugin_versions(section), **plugin.versions([("metrics", section.metric)])}
+    return {f"plugin {name}": version for name, version in versions.items()}
 
 
-def _quoted(errors: dict[str, float], prefix: str = "") -> dict[str, Scalar]:
-    """Errors as people quote them, where they are known."""
+def _error_scalars(errors: dict[str, float], prefix: str = "") -> dict[str, Scalar]:
+    """Scalars of the errors that are known."""
     return {
         f"{prefix}{name}": Scalar(value, "", "max" if name == "r2" else "min")
         for name, value in errors.items()
@@ -322,7 +413,7 @@ def _tested(
 ) -> tuple[dict[str, Scalar], dict[str, str], dict[str, np.ndarray]]:
     """Scalars, notes and arrays of the evidence from the test."""
     metric, windows, view = data.section.metric, data.test_windows, data.view
-    # The forecast reaches to the newest bar; only what has an outcome is judged.
+    # The forecast reaches to the newest bar; only windows with an outcome are judged.
     mean, naive_mean = forecast.on(windows), model.predict(windows.blind()).mean
     pair = compare_forecasts(metric, windows, mean, naive_mean)
     losses = {"loss": pair.losses, "naive_loss": pair.other_losses}
@@ -334,8 +425,8 @@ def _tested(
     }
     scalars = {
         **pair.scalars("naive"),
-        **_quoted(data.errors_of(windows, mean)),
-        **_quoted(data.errors_of(windows, naive_mean), "naive_"),
+        **_error_scalars(data.errors_of(windows, mean)),
+        **_error_scalars(data.errors_of(windows, naive_mean), "naive_"),
         "looks": Scalar(looks, "candidates"),
         "windows": Scalar(len(windows), "windows"),
         "days": Scalar(pair.bars, "bars"),
@@ -350,7 +441,7 @@ def _tested(
     }
     arrays: dict[str, np.ndarray] = {name: each.astype(np.float32) for name, each in losses.items()}
     if view.members is not None:
-        # Where tickers come and go, which window a loss belongs to cannot be counted out.
+        # Where tickers come and go, the window of a loss does not follow from its position.
         arrays["index"] = Index.of(windows).pack()
     return scalars, notes, arrays
 
@@ -360,7 +451,7 @@ def _notes(project: Project, data: SlotData) -> dict[str, str]:
     more = "".join(
         f", {name} {value:g}"
         for name, value in _settings(settings).items()
-        if name not in ALWAYS_SAID
+        if name not in ALWAYS_NAMED
     )
     return {
         "signal": data.section.signal,

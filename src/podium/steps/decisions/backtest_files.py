@@ -1,6 +1,6 @@
-"""``backtesting_results/``: what a backtest leaves for its users, written from the record.
+"""``backtesting_results/``: files of a backtest for users, written from the record.
 
-Podium reads none of it back but whose it is.
+Podium reads back only the candidate that the folder belongs to.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from podium.evidence import Evidence
 from podium.files import csv_text
 from podium.ledger import reads
 from podium.render.trading import drawdown_png, drawdowns, equity_png
-from podium.steps.candidates.register import KeptModel
+from podium.steps.candidates.register import JudgedModel
 from podium.steps.decisions.refit import FROZEN, KIND, fits
 from podium.steps.evidence.trading import BENCHMARKS, CANDIDATE, FILLS, NAIVE, TRADES
 from podium.steps.workspace.output_folder import Content, OutputFolder
@@ -40,7 +40,7 @@ Table = Mapping[str, Any]
 
 
 def files_of(project: Project, candidate: Candidate) -> OutputFolder | None:
-    """Where a candidate's files go, its own from now on; None: nobody wants any."""
+    """Folder of a candidate's files, claimed for it; None without ``paths.backtesting``."""
     name = project.config.paths.backtesting
     if not name:
         return None
@@ -51,34 +51,34 @@ def files_of(project: Project, candidate: Candidate) -> OutputFolder | None:
 
 def write(
     project: Project,
-    kept: KeptModel,
+    entry: JudgedModel,
     evidence: Mapping[str, Evidence],
     rule: str,
 ) -> None:
-    """Write every file where they say something else by now.
+    """Write every file where they are missing or outdated.
 
     Parameters
     ----------
     rule : str
-        Which rule chose the candidate.
+        Rule that chose the candidate.
     """
-    out = files_of(project, kept.candidate)
+    out = files_of(project, entry.candidate)
     if out is not None:
-        files = partial(_files, project, kept, evidence)
-        out.fill(_results(kept, evidence, rule), "the backtest's files are", FILES, files)
+        files = partial(_files, project, entry, evidence)
+        out.fill(_results(entry, evidence, rule), "the backtest's files are", FILES, files)
 
 
 def _files(
-    project: Project, kept: KeptModel, evidence: Mapping[str, Evidence]
+    project: Project, entry: JudgedModel, evidence: Mapping[str, Evidence]
 ) -> dict[str, Content]:
     times, curves, fills = _series(project, evidence["backtest"], evidence.get(KIND))
     tables: dict[str, Table] = {
         EQUITY: {"time": times, **curves},
         DRAWDOWN: {"time": times, **{n: drawdowns(c) for n, c in curves.items()}},
         MONTHLY: monthly(times, curves),
-        FILLED: _trades(times, curves[CANDIDATE], fills, kept, project),
+        FILLED: _trades(times, curves[CANDIDATE], fills, entry, project),
     }
-    title = f"{kept.candidate.slot}: {kept.candidate.id} on the sealed test"
+    title = f"{entry.candidate.slot}: {entry.candidate.id} on the sealed test"
     return {
         **{f"{name}.csv": partial(as_csv, table) for name, table in tables.items()},
         **{f"{name}.parquet": partial(parquet, table) for name, table in tables.items()},
@@ -90,22 +90,22 @@ def _files(
 def _series(
     project: Project, trading: Evidence, refit: Evidence | None
 ) -> tuple[Times, dict[str, Floats], dict[str, np.ndarray]]:
-    """Times, equity of every portfolio and the candidate's fills, as the record has them."""
+    """Times, equity of every portfolio and the candidate's fills, from the record."""
     names = ("times", *PORTFOLIOS, *(f"{TRADES}{name}" for name in FILLS))
-    found = _arrays(project, trading, names)
-    curves = {name: found[name] for name in PORTFOLIOS}
+    arrays = _arrays(project, trading, names)
+    curves = {name: arrays[name] for name in PORTFOLIOS}
     if refit is not None and fits(refit, trading):
         curves[KIND] = _arrays(project, refit, (KIND,))[KIND]
-    return found["times"], curves, {name: found[f"{TRADES}{name}"] for name in FILLS}
+    return arrays["times"], curves, {name: arrays[f"{TRADES}{name}"] for name in FILLS}
 
 
 def _arrays(project: Project, evidence: Evidence, names: Sequence[str]) -> dict[str, np.ndarray]:
-    found = project.ledger.read(reads.arrays, [evidence.series[name] for name in names])
-    return {name: found[evidence.series[name]] for name in names}
+    arrays = project.ledger.read(reads.arrays, [evidence.series[name] for name in names])
+    return {name: arrays[evidence.series[name]] for name in names}
 
 
-def _results(kept: KeptModel, evidence: Mapping[str, Evidence], rule: str) -> dict[str, Any]:
-    candidate, test, trading = kept.candidate, evidence["test"], evidence["backtest"]
+def _results(entry: JudgedModel, evidence: Mapping[str, Evidence], rule: str) -> dict[str, Any]:
+    candidate, test, trading = entry.candidate, evidence["test"], evidence["backtest"]
     refit = evidence.get(KIND)
     return {
         "podium": SCHEMA,
@@ -118,11 +118,11 @@ def _results(kept: KeptModel, evidence: Mapping[str, Evidence], rule: str) -> di
         "artifact_hash": candidate.artifact_hash,
         "trained_until": candidate.trained_until,
         "rule": rule,
-        "tickers": kept.data.dataset.tickers,
-        "tickers_note": "; ".join(filter(None, [kept.realigned, trading.notes.get("tickers")])),
+        "tickers": entry.data.dataset.tickers,
+        "tickers_note": "; ".join(filter(None, [entry.realigned, trading.notes.get("tickers")])),
         "test": {
-            "from": kept.data.test_interval[0],
-            "to": kept.data.test_interval[1],
+            "from": entry.data.test_interval[0],
+            "to": entry.data.test_interval[1],
             "looks": int(test.scalar("looks")),
             "windows": int(test.scalar("windows")),
         },
@@ -145,12 +145,12 @@ def _results(kept: KeptModel, evidence: Mapping[str, Evidence], rule: str) -> di
 
 
 def _whole(evidence: Evidence) -> dict[str, float]:
-    """The scalars that are of no part."""
+    """Scalars that belong to no portfolio or ticker."""
     return {name: one.value for name, one in evidence.scalars.items() if ":" not in name}
 
 
 def monthly(times: Times, curves: Mapping[str, Floats]) -> dict[str, Sequence[Any]]:
-    """Return of each calendar month: its last equity over the last one of the month before.
+    """Return of each calendar month: its last equity over that of the previous month.
 
     Parameters
     ----------
@@ -161,30 +161,30 @@ def monthly(times: Times, curves: Mapping[str, Floats]) -> dict[str, Sequence[An
     Examples
     --------
     >>> days = np.array(["2020-01-30", "2020-01-31", "2020-02-03"], dtype="datetime64[D]")
-    >>> found = monthly(days, {"mine": np.array([1.0, 1.5, 3.0])})
-    >>> found["month"], [float(r) for r in found["mine"]]
+    >>> table = monthly(days, {"mine": np.array([1.0, 1.5, 3.0])})
+    >>> table["month"], [float(r) for r in table["mine"]]
     (['2020-01', '2020-02'], [0.5, 1.0])
     """
     months = times.astype("datetime64[M]")
     last = np.flatnonzero(np.append(months[1:] != months[:-1], True))
-    found: dict[str, Sequence[Any]] = {"month": [str(m) for m in months[last]]}
+    table: dict[str, Sequence[Any]] = {"month": [str(m) for m in months[last]]}
     for name, curve in curves.items():
         ends = curve[last]
-        found[name] = ends / np.concatenate([curve[:1], ends[:-1]]) - 1.0
-    return found
+        table[name] = ends / np.concatenate([curve[:1], ends[:-1]]) - 1.0
+    return table
 
 
 def _trades(
     times: Times,
     equity: Floats,
     fills: Mapping[str, np.ndarray],
-    kept: KeptModel,
+    entry: JudgedModel,
     project: Project,
 ) -> Table:
-    """Every fill of the candidate: when, what, how much of the equity of the bar before."""
+    """Every fill of the candidate; weights are shares of the equity of the bar before."""
     bar, quantity, price = fills["bar"], fills["quantity"], fills["price"]
     capital = project.config.backtest.initial_cash * equity[np.maximum(bar - 1, 0)]
-    tickers = np.asarray(kept.data.dataset.tickers, dtype=object)
+    tickers = np.asarray(entry.data.dataset.tickers, dtype=object)
     return {
         "time": times[bar],
         "ticker": tickers[fills["item"]],
@@ -197,7 +197,7 @@ def _trades(
 
 
 def as_csv(table: Table) -> str:
-    """A table as CSV, a text that a spreadsheet would run with a quote before it."""
+    """A table as CSV; a text that a spreadsheet would run has a quote before it."""
     columns = [
         v.astype(str).tolist() if v.dtype.kind == "M" else v.tolist()
         for v in map(np.asarray, table.values())

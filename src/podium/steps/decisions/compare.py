@@ -1,7 +1,8 @@
-"""Hold candidates or trials side by side: what differs, and whether it can be told from chance."""
+"""Compare candidates or trials: settings, figures, and a test of the difference."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,108 +15,177 @@ from podium.index import Index
 from podium.ledger import trial_facts
 from podium.ledger.record_reader import RecordReader
 from podium.record import lower_is_better
+from podium.render.answer import Answer
+from podium.render.table import cell
 from podium.stats import diebold_mariano
 from podium.stats.classification import class_differences
 from podium.steps.data.own_code import directions
 from podium.steps.evidence.comparison import by_period
 from podium.steps.workspace.project import Project
 
-# What must be the same for two figures to be about the same thing.
+# Fields that must agree for figures to be comparable.
 GROUNDS = {
     "trials": ("metric", "dataset_fingerprint", "task_hash", "split_hash", "fold"),
     "candidates": ("slot", "dataset_fingerprint"),
 }
+# Figures of candidates in a table without --all.
+MAIN = re.compile(
+    r"validation (loss|mse|mae|wrong_direction|macro_f1|balanced_accuracy|accuracy|log_loss)"
+    r"|test (loss|r2|pct_mae)"
+    r"|backtest candidate:(cagr|volatility|sharpe|max_drawdown|turnover)"
+    r"|evaluation (macro_f1|weighted_f1|balanced_accuracy|accuracy|log_loss|f1:.*)"
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One fact of each thing, in the order they were named.
+    """One setting or figure of each candidate or trial, in the order of the ids.
 
     Parameters
     ----------
     best : int or None
-        Which one is better; None where neither is, or where they cannot be ranked.
+        Place of the better value; None for a tie, a setting, or figures that cannot be ranked.
+    main : bool
+        Whether tables show it without ``--all``.
     """
 
     what: str
     values: tuple[Any, ...]
     best: int | None = None
+    main: bool = True
 
     @property
     def differs(self) -> bool:
-        """Whether the things differ in it."""
+        """Whether the values differ."""
         return any(value != self.values[0] for value in self.values[1:])
 
 
 @dataclass(frozen=True)
-class SideBySide:
-    """Things side by side.
+class SideBySide(Answer):
+    """Candidates or trials side by side: the result of ``compare``.
 
     Parameters
     ----------
     kind : str
         ``candidates`` or ``trials``.
+    ids : tuple of str
+    facts : tuple of Row
+        Settings, then figures.
     differing : tuple of str
-        Grounds on which they differ; not empty: their figures are never ranked.
+        Data, task or split fields that differ; if there are any, figures are not ranked.
     sentence : str
-        Whether the difference between the first two can be told from chance.
+        Test of the difference between the first two, or the best score of trials.
     """
 
     kind: str
     ids: tuple[str, ...]
-    rows: tuple[Row, ...]
+    facts: tuple[Row, ...]
     differing: tuple[str, ...]
     sentence: str
+
+    def rows(self, *, every: bool = False) -> list[dict[str, Any]]:
+        """Settings and main figures that differ, one column an id; ``*`` marks the better figure.
+
+        Parameters
+        ----------
+        every : bool
+            Every row.
+        """
+        return [
+            {
+                "what": row.what,
+                **{
+                    id_: f"{_text(value)}{' *' * (place == row.best)}"
+                    for place, (id_, value) in enumerate(zip(self.ids, row.values, strict=True))
+                },
+            }
+            for row in self.facts
+            if every or (row.main and row.differs)
+        ]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    # 12 digits of a hash are enough.
+    return value[:12] if isinstance(value, str) and len(value) == 64 else cell(value)
 
 
 def compare(project: Project, names: Sequence[str]) -> SideBySide:
     """Compare candidates, or trials, by their ids (or the beginnings of them).
 
-    Figures from other data, another task or another split are shown and never ranked.
+    Figures from other data, another task or another split are shown and not ranked.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Two ids or more.
+
+    Returns
+    -------
+    SideBySide
 
     Raises
     ------
     UsageError
-        Fewer than two, or things of different kinds.
+        Fewer than two ids, or ids of different kinds.
     NotFoundError
-        There is no such candidate or trial.
+        No such candidate or trial.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("demo") as project:  # doctest: +SKIP
+    ...     project.compare(["c-arx956z8qyp51", "c-b2m1x7k9q0d3f"]).frame()
     """
     reader = project.reader
     if len(names) < 2:
         raise UsageError(f"{len(names)} to compare", "two or more ids")
-    found = [reader.find(name) for name in names]
-    kinds = {kind for kind, _ in found}
+    matches = [reader.find(name) for name in names]
+    kinds = {kind for kind, _ in matches}
     if len(kinds) > 1 or not kinds <= set(GROUNDS):
         raise UsageError(f"these are {', '.join(sorted(kinds))}", "candidates only, or trials only")
     [kind] = kinds
-    things = [thing for _, thing in found]
+    things = [thing for _, thing in matches]
     differing = [g for g in GROUNDS[kind] if len({thing[g] for thing in things}) > 1]
     if kind == "candidates":
         figures, newest = _evidence(reader, things)
-        looked = [mine[k] for mine in newest for k in ("test", "evaluation") if k in mine]
-        if len({e["split_hash"] for e in looked}) > 1:
+        judged = [mine[k] for mine in newest for k in ("test", "evaluation") if k in mine]
+        if len({e["split_hash"] for e in judged}) > 1:
             differing.append("test interval")
-        if len({e["dataset_fingerprint"] for e in looked if e["kind"] == "evaluation"}) > 1:
+        if len({e["dataset_fingerprint"] for e in judged if e["kind"] == "evaluation"}) > 1:
             differing.append("evaluation data")
     else:
-        figures, looked = _scores(project, things), []
+        figures, judged = _scores(project, things), []
     rows = [Row(ground, tuple(thing[ground] for thing in things)) for ground in GROUNDS[kind]]
     rows += _settings(things)
     rows += [
-        Row(name, values, None if differing else _best(values, direction))
+        Row(
+            name,
+            values,
+            None if differing else _best(values, direction),
+            kind == "trials" or bool(MAIN.fullmatch(name)),
+        )
         for name, (values, direction) in figures.items()
     ]
-    sentence = ""
-    if differing:
-        sentence = f"they differ in {', '.join(differing)}, so their figures cannot be ranked"
-    elif len(looked) == len(things):
-        sentence = _told_apart(project, things, looked)
     ids = tuple(thing["id"] for thing in things)
+    if differing:
+        sentence = f"these differ in {', '.join(differing)}, so their figures cannot be ranked"
+    elif judged and len(judged) == len(things):
+        sentence = _difference(project, things, judged)
+    elif kind == "candidates":
+        sentence = "not every candidate is judged, so there is no test of their difference"
+    else:
+        scores, direction = figures["score"]
+        best = _best(scores, direction)
+        sentence = f"the scores ({things[0]['metric']}) have no best one"
+        if best is not None:
+            sentence = f"{ids[best]} has the best score: {things[0]['metric']} {scores[best]:.4g}"
     return SideBySide(kind, ids, tuple(rows), tuple(differing), sentence)
 
 
 def _settings(things: Sequence[dict[str, Any]]) -> list[Row]:
-    """Family and config, what differs first."""
+    """Family and config, differing settings first."""
     names = dict.fromkeys(name for thing in things for name in thing["config"])
     rows = [Row("family", tuple(thing["family"] for thing in things))]
     rows += [Row(name, tuple(thing["config"].get(name) for thing in things)) for name in names]
@@ -125,7 +195,7 @@ def _settings(things: Sequence[dict[str, Any]]) -> list[Row]:
 def _scores(
     project: Project, trials: Sequence[dict[str, Any]]
 ) -> dict[str, tuple[tuple[Any, ...], str]]:
-    """Score and the best epoch of every reported metric."""
+    """Score, and the best epoch of every reported metric."""
     reader, own = project.reader, directions(project.reader)
     first = trials[0]
     way = own.get((first["task_hash"], first["metric"]))
@@ -161,15 +231,15 @@ def _way(
     trial: dict[str, Any],
     own: dict[tuple[str, str], str],
 ) -> str:
-    """Which way a reported metric is better; of own code also: not known."""
+    """Direction of a reported metric: ``min``, ``max``, or for own code ``none``."""
     if not any(task == trial["task_hash"] for task, _ in own):
         return registry.direction(row["metric"])
-    said = own.get((trial["task_hash"], row["name"]))
+    declared = own.get((trial["task_hash"], row["name"]))
     try:
         lower = lower_is_better(row["name"], project.config.metrics)
     except UsageError:
-        return said or "none"
-    return said or ("min" if lower else "max")
+        return declared or "none"
+    return declared or ("min" if lower else "max")
 
 
 def _evidence(
@@ -191,76 +261,76 @@ def _evidence(
     return figures, newest
 
 
-def _told_apart(
-    project: Project, candidates: Sequence[dict[str, Any]], looked: Sequence[dict[str, Any]]
+def _difference(
+    project: Project, candidates: Sequence[dict[str, Any]], judged: Sequence[dict[str, Any]]
 ) -> str:
-    """Whether the first two differ by more than chance, on what both were judged on."""
-    if all(evidence["kind"] == "evaluation" for evidence in looked):
-        return _classes_apart(project, looked)
-    return _forecasts_apart(project, candidates, looked)
+    """Test of the difference between the first two on the samples of both."""
+    if all(evidence["kind"] == "evaluation" for evidence in judged):
+        return _class_difference(project, judged)
+    return _forecast_difference(project, candidates, judged)
 
 
-def _classes_apart(project: Project, looked: Sequence[dict[str, Any]]) -> str:
+def _class_difference(project: Project, judged: Sequence[dict[str, Any]]) -> str:
     """A paired bootstrap of macro-F1 over the same samples, whole groups at a time."""
-    first, second = (evidence["series"] for evidence in looked[:2])
+    first, second = (evidence["series"] for evidence in judged[:2])
     truth = project.reader.array(first["truth"])
     one, other = (
         project.reader.array(series["probabilities"]).reshape(len(truth), -1).astype(np.float64)
         for series in (first, second)
     )
     groups = project.reader.array(first["groups"]) if "groups" in first else None
-    found = class_differences(truth, one, other, groups=groups)
-    told = (
-        f"the first's macro-F1 is {found.macro_f1.value:+.4g} off the second's "
-        f"({found.macro_f1.low:+.4g} to {found.macro_f1.high:+.4g} at 95 %)"
+    test = class_differences(truth, one, other, groups=groups)
+    if test.reason:
+        return f"the difference between the first two is undecidable: {test.reason}"
+    interval = (
+        f"macro-F1 of the first minus the second {test.macro_f1.value:+.4g} "
+        f"({test.macro_f1.low:+.4g} to {test.macro_f1.high:+.4g} at 95 %), p = {test.p_value:.2g}"
     )
-    if found.reason:
-        return f"whether the first two differ cannot be told: {found.reason}"
-    better = "first" if found.macro_f1.value > 0 else "second"
-    if found.p_value < 0.05:
-        return f"on the same samples the {better} is better: {told}, p = {found.p_value:.2g}"
-    return f"on the same samples the first two cannot be told apart: {told}"
+    better = "first" if test.macro_f1.value > 0 else "second"
+    if test.p_value < 0.05:
+        return f"on the same samples the {better} is better: {interval}"
+    return f"on the same samples the first two are not distinguishable: {interval}"
 
 
-def _forecasts_apart(
-    project: Project, candidates: Sequence[dict[str, Any]], looked: Sequence[dict[str, Any]]
+def _forecast_difference(
+    project: Project, candidates: Sequence[dict[str, Any]], judged: Sequence[dict[str, Any]]
 ) -> str:
     """Diebold-Mariano between the first two on the windows of the sealed test."""
     section = project.config.slot(candidates[0]["slot"])
-    if all("index" in evidence["series"] for evidence in looked[:2]):
-        a, b = _on_common_windows(project.reader, looked[:2])
+    if all("index" in evidence["series"] for evidence in judged[:2]):
+        a, b = _on_common_windows(project.reader, judged[:2])
     else:
         # Bar by bar, every ticker at each.
         a, b = (
             project.reader.array(evidence["series"]["loss"])
             .reshape(int(evidence["scalars"]["days"][0]), -1)
             .mean(axis=1, dtype=np.float64)
-            for evidence in looked[:2]
+            for evidence in judged[:2]
         )
     test = diebold_mariano(a, b, section.horizon)
     if test.reason:
-        return f"whether the first two differ on the sealed test cannot be told: {test.reason}"
+        return f"the difference on the sealed test is undecidable: {test.reason}"
     better = "first" if test.mean_difference < 0 else "second"
     if test.p_value < 0.05:
         return f"on the sealed test the {better} is better than the other (p = {test.p_value:.2g})"
-    return f"on the sealed test the first two cannot be told apart (p = {test.p_value:.2g})"
+    return f"on the sealed test the first two are not distinguishable (p = {test.p_value:.2g})"
 
 
-def _on_common_windows(reader: RecordReader, looked: Sequence[dict[str, Any]]) -> list[np.ndarray]:
-    """One loss a bar of each, over the windows that all were judged on.
+def _on_common_windows(reader: RecordReader, judged: Sequence[dict[str, Any]]) -> list[np.ndarray]:
+    """One loss a bar of each, over their common windows.
 
     In a universe tickers come and go, and a model with a longer window begins later with each.
     """
-    indexes = [Index.unpack(reader.array(evidence["series"]["index"])) for evidence in looked]
-    losses = [reader.array(evidence["series"]["loss"]) for evidence in looked]
+    indexes = [Index.unpack(reader.array(evidence["series"]["index"])) for evidence in judged]
+    losses = [reader.array(evidence["series"]["loss"]) for evidence in judged]
     # A second since 1970 and a ticker's number: one whole number a window.
     tickers = 1 + max(int(index.item.max(initial=0)) for index in indexes)
-    names = [index.item + index.seconds * tickers for index in indexes]
-    shared = np.intersect1d(names[0], names[1])
-    kept = [np.flatnonzero(np.isin(name, shared)) for name in names]
+    windows = [index.item + index.seconds * tickers for index in indexes]
+    shared = np.intersect1d(windows[0], windows[1])
+    common = [np.flatnonzero(np.isin(own, shared)) for own in windows]
     return [
         by_period(loss[rows], index.seconds[rows])
-        for loss, rows, index in zip(losses, kept, indexes, strict=True)
+        for loss, rows, index in zip(losses, common, indexes, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Evaluate a classifier on its slot's evaluation data and export the bundle people look at."""
+"""Evaluate a classifier on its slot's evaluation data and write the bundle for reviewers."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from podium.ledger import reads
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.manifest import MANIFEST, plain
+from podium.render.answer import Answer, against
 from podium.render.evaluation import EvaluationReport
 from podium.render.evaluation_files import (
     METRICS,
@@ -36,6 +37,7 @@ from podium.render.evaluation_files import (
     classes_of,
     predicted,
 )
+from podium.render.table import counted, number, p_value
 from podium.sequences import Subset
 from podium.stats.class_figures import log_losses
 from podium.stats.class_improvement import LOWER_IS_BETTER
@@ -55,25 +57,40 @@ from podium.tasks.classify import ClassData
 
 KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
 FOLDER = Path("artifacts") / "evaluations"
-# How far probabilities reckoned on another machine, or written with few digits, may be off.
-ALIKE = 1e-3
-CALLED = {"champion": "the champion", "parent": "its parent"}
+# Tolerance for probabilities computed on another machine or written with few digits.
+TOLERANCE = 1e-3
+ROLES = {"champion": "the champion", "parent": "its parent"}
+# Figures of an evaluation's table, before those of the classes.
+FIGURES = {
+    "macro_f1": "macro-F1",
+    "weighted_f1": "weighted F1",
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
+    "log_loss": "log loss",
+}
+# Of more classes the table has F1 without recall.
+FEW_CLASSES = 4
+# Figures of the sentence about the improvement over the parent.
+IMPROVED = ("macro_f1", "balanced_accuracy", "log_loss")
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluated:
-    """An evaluation on record.
+class Evaluated(Answer):
+    """An evaluation on record: the result of ``evaluate``.
 
     Parameters
     ----------
+    candidate : Candidate
+    evidence : Evidence
     folder : Path
-        Where the bundle lies.
+        Folder of the bundle.
     report : EvaluationReport
-        Every figure, of the naive rule that was best on validation and of the champion too.
+        Every figure of the candidate, of the naive rule that was best on validation, and of the
+        champion and the parent.
     against : Evidence, or None
-        Against the slot's champion on the same samples, where there is another.
+        Comparison with the slot's champion on the same samples.
     improvement : Evidence, or None
-        Over the model it was made of, on the same samples.
+        Improvement over the parent on the same samples.
     fresh : bool
         False when the same model was evaluated on the same samples before.
     """
@@ -86,21 +103,88 @@ class Evaluated:
     improvement: Evidence | None
     fresh: bool
 
+    @property
+    def sentence(self) -> str:
+        """Macro-F1 of the candidate against the naive rule and the champion."""
+        made, notes = self.candidate, self.evidence.notes
+        score = against(
+            self.report.model.macro_f1,
+            self.report.figures["naive"].macro_f1,
+            f"the naive rule ({notes['naive_method']})",
+            lower_is_better=False,
+        )
+        champion = ""
+        if self.against is not None:
+            champion = (
+                f"; champion {self.against.notes['champion']} "
+                f"{number(self.against.scalar('champion_macro_f1'))} "
+                f"(p = {p_value(self.against.scalar('p_value'))})"
+            )
+        return (
+            f"{made.slot}: candidate {made.id} (version {made.version}, {made.family}) on "
+            f"{notes['data']}: macro-F1 {score}{champion}"
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Figures overall and of each class: a row a figure, a column a model."""
+        columns = {
+            "candidate" if role == "model" else role: figures
+            for role, figures in self.report.figures.items()
+        }
+        rows = [
+            {"figure": label, **{who: getattr(of, name) for who, of in columns.items()}}
+            for name, label in FIGURES.items()
+        ]
+        names, support = self.report.model.class_names, self.report.model.support
+        of_classes = {"f1": "F1"} | ({"recall": "recall"} if len(names) <= FEW_CLASSES else {})
+        for figure, label in of_classes.items():
+            rows += [
+                {
+                    "figure": f"{label} of {name} ({counted(int(n), 'sample')})",
+                    **{who: float(getattr(of, figure)[k]) for who, of in columns.items()},
+                }
+                for k, (name, n) in enumerate(zip(names, support, strict=True))
+            ]
+        return rows
+
+    @property
+    def improved(self) -> str:
+        """Improvement over the parent with intervals; empty without a parent."""
+        if self.improvement is None:
+            return ""
+        evidence, parts = self.improvement, []
+        for name in IMPROVED:
+            label, share = FIGURES[name], evidence.scalars.get(f"improvement_{name}")
+            low = evidence.scalars.get(f"improvement_{name}_low")
+            if share is None:
+                parts.append(f"{label} {evidence.notes.get(f'improvement_{name}', 'not known')}")
+                continue
+            interval = ""
+            if low is not None:
+                high = evidence.scalar(f"improvement_{name}_high")
+                interval = f" ({low.value:+.3g} to {high:+.3g})"
+            parts.append(f"{label} {share.value:+.3g} %{interval}")
+        return (
+            f"improvement over parent {evidence.notes['parent']} on the same samples, with 95 % "
+            f"intervals: {', '.join(parts)}"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class EvaluationData:
-    """Samples candidates are judged on.
+    """Samples that candidates are judged on.
 
     Parameters
     ----------
-    told : str
-        What they are called in reports.
+    samples : Subset
+    name : str
+        Name in reports.
     official : bool
-        Whether gates read what is found on them: the slot's own evaluation data.
+        Whether they are the slot's own evaluation data, whose evidence gates read.
     """
 
     samples: Subset
-    told: str
+    name: str
     official: bool
 
     @property
@@ -129,19 +213,26 @@ def evaluate(
     cost: NDArray[Any] | None = None,
     attach: Path | None = None,
 ) -> Evaluated:
-    """Judge a candidate on samples, beside the naive rule, the champion and its parent.
+    """Judge a classifier on samples, beside the naive rule, the champion and its parent.
 
-    On the slot's own evaluation data (``evaluation`` of its dataset, else the samples that
-    validate) the findings are evidence that gates read; on other data they are kept beside it.
+    On the slot's own evaluation data (``evaluation`` of its dataset, else its validation samples)
+    the result is evidence that gates read; on other data it is evidence of another kind.
 
     Parameters
     ----------
+    candidate_id : str
+        A candidate's id, or a slot: its newest candidate.
     data : Path, optional
         An .npz file in place of the slot's evaluation data.
     cost : (K, K) number, optional
         Cost of choosing the column's class where the row's is true.
     attach : Path, optional
-        A bundle made elsewhere: it is checked against the samples and the model, and taken.
+        A bundle made elsewhere; it replaces the predictions after a check against the samples
+        and the model.
+
+    Returns
+    -------
+    Evaluated
 
     Raises
     ------
@@ -149,112 +240,117 @@ def evaluate(
         The candidate forecasts.
     DataError
         The data have other features or classes, or the candidate was trained on some of them; the
-        bundle is not what its predictions say; the
-        artefact was changed.
+        figures of the bundle do not follow from its predictions; the artefact has changed.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("glucose") as project:  # doctest: +SKIP
+    ...     project.slot("glucose/class").evaluate().frame()
     """
     candidate = recorded.candidate(project, candidate_id)
-    found = class_data(project.config, candidate.slot)
-    ground = _ground(project, found, data)
+    own = class_data(project.config, candidate.slot)
+    judged = _evaluation_data(project, own, data)
     folder = artifact.find(project.store / candidate.artifact_path)
     model = artifact.classifier(folder.folder, candidate.artifact_hash)
-    _require_kin(candidate, model, found)
-    _require_unseen(project, candidate, ground)
-    probabilities, producer = model.predict(ground.samples).probabilities, "evaluate"
+    _require_same_names(candidate, model, own)
+    _require_unseen(project, candidate, judged)
+    probabilities, producer = model.predict(judged.samples).probabilities, "evaluate"
     if attach is not None:
-        probabilities, producer = _attached(attach, ground, probabilities), "attached"
+        probabilities, producer = _attached(attach, judged, probabilities), "attached"
     study = Study(candidate.study_id or "", candidate.slot, {})
-    context = StudyContext(project, study, found, found.split)
-    reference = baselines.best(baselines.rows_of(context), found, "train")
+    context = StudyContext(project, study, own, own.split)
+    reference = baselines.best(baselines.rows_of(context), own, "train")
     rival = rival_of(project, candidate)
     parent = recorded.candidate(project, candidate.parent_id) if candidate.parent_id else None
-    name = _run_name(project, candidate) + ("" if ground.official else f"-{ground.fingerprint[:8]}")
+    name = _run_name(project, candidate) + ("" if judged.official else f"-{judged.fingerprint[:8]}")
     place = project.root / FOLDER / name
-    x, lengths = ground.samples.inputs()
+    x, lengths = judged.samples.inputs()
     report = EvaluationReport(
         title=f"Version {candidate.version} of {candidate.slot} ({candidate.family})",
-        truth=ground.truth,
+        truth=judged.truth,
         probabilities=probabilities,
-        class_names=found.dataset.class_names,
+        class_names=own.dataset.class_names,
         facts={
             "candidate": candidate.id,
             "artifact_hash": candidate.artifact_hash,
-            "dataset_fingerprint": ground.fingerprint,
-            "data": ground.told,
+            "dataset_fingerprint": judged.fingerprint,
+            "data": judged.name,
             "producer": producer,
         },
-        rows=ground.samples.rows,
-        groups=ground.groups,
+        rows=judged.samples.rows,
+        groups=judged.groups,
         x=x,
         lengths=lengths,
-        feature_names=found.dataset.feature_names,
+        feature_names=own.dataset.feature_names,
         cost=cost,
-        naive=_answers_of_naive(reference, found, ground),
+        naive=_naive_probabilities(reference, own, judged),
         naive_name=f"the naive rule ({baselines.method_of(reference)})",
-        **_beside(project, "champion", rival, found, ground),
-        **_beside(project, "parent", parent, found, ground),
+        **_report_arguments(project, "champion", rival, own, judged),
+        **_report_arguments(project, "parent", parent, own, judged),
     )
     files = bundle(report)
     manifest = manifest_bytes(
         {"podium": 1, "files": {k: digest_bytes(v) for k, v in files.items()}}
     )
     hash_ = digest_bytes(manifest)
-    kind = KIND if ground.official else OTHER
+    kind = KIND if judged.official else OTHER
     _write(place, {**files, MANIFEST: manifest})
 
     def findings(tx: Transaction) -> list[Evidence]:
-        found = evidence_about(
+        evidence = evidence_about(
             candidate,
             kind,
             producer,
-            dataset=ground.fingerprint,
+            dataset=judged.fingerprint,
             scalars=_scalars(report.model, report.figures["naive"]),
-            series=put_arrays(project, tx, _arrays(ground, probabilities)),
+            series=put_arrays(project, tx, _arrays(judged, probabilities)),
             notes={
                 "bundle": hash_,
                 "folder": project.shown(place),
-                "data": ground.told,
+                "data": judged.name,
                 **baselines.notes(reference),
             },
         )
-        if rival is None or report.champion is None or not ground.official:
-            return [found]
-        return [found, _against(candidate, ground, rival, report)]
+        if rival is None or report.champion is None or not judged.official:
+            return [evidence]
+        return [evidence, _against(candidate, judged, rival, report)]
 
-    of = inputs_of(project, candidate, ground)
+    of = inputs_of(project, candidate, judged)
     if cost is not None:
         of["cost"] = digest(cost.tolist())
     if attach is not None:
         of["attached"] = hash_
     fresh = evidence_once(project, candidate, kind, of, lambda: findings)
     improved = None
-    if report.improvements and ground.official:
+    if report.improvements and judged.official:
         improved = improvement_in_classes(
-            project, candidate, ground.fingerprint, report.improvements
+            project, candidate, judged.fingerprint, report.improvements
         )
-    there = recorded.evidence(project, candidate.id)
-    return Evaluated(candidate, there[kind], place, report, there.get(AGAINST), improved, fresh)
+    stored = recorded.evidence(project, candidate.id)
+    return Evaluated(candidate, stored[kind], place, report, stored.get(AGAINST), improved, fresh)
 
 
 def inputs(project: Project, slot: str, candidate: Candidate | None) -> dict[str, Any]:
-    """Everything that the evidence on the slot's own evaluation data depends on, by name.
+    """Inputs of the evidence on the slot's own evaluation data by name.
 
     Parameters
     ----------
     candidate : Candidate, optional
-        None: not known yet, as are the values that depend on it.
+        None: it and the values that depend on it are not known yet.
     """
-    ground = _ground(project, class_data(project.config, slot), None)
-    return inputs_of(project, candidate, ground)
+    judged = _evaluation_data(project, class_data(project.config, slot), None)
+    return inputs_of(project, candidate, judged)
 
 
 def inputs_of(
-    project: Project, candidate: Candidate | None, ground: EvaluationData
+    project: Project, candidate: Candidate | None, judged: EvaluationData
 ) -> dict[str, Any]:
-    """What an evaluation on some samples depends on, by name, without costs or a bundle."""
+    """Inputs of an evaluation on some samples by name, without costs or a bundle."""
     rival = rival_of(project, candidate)
     return {
         "candidate": candidate and candidate.artifact_hash,
-        "samples": ground.fingerprint,
+        "samples": judged.fingerprint,
         "champion": None if candidate is None else rival.artifact_hash if rival else "none",
         "parent": candidate and (candidate.parent_id or "none"),
         "podium": __version__,
@@ -269,7 +365,7 @@ def cost_of(path: Path) -> NDArray[np.float64]:
     Raises
     ------
     DataError
-        No file, or something that is no number.
+        The file cannot be read, or a cell is no number.
     """
     try:
         rows = [row for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8"))) if row]
@@ -280,51 +376,49 @@ def cost_of(path: Path) -> NDArray[np.float64]:
         ) from None
 
 
-def _ground(project: Project, data: ClassData, path: Path | None) -> EvaluationData:
+def _evaluation_data(project: Project, data: ClassData, path: Path | None) -> EvaluationData:
     if path is not None:
-        given = read_like(path, data.dataset)
-        return EvaluationData(Subset(given, np.arange(len(given))), str(path), official=False)
+        other = read_like(path, data.dataset)
+        return EvaluationData(Subset(other, np.arange(len(other))), str(path), official=False)
     own = evaluation_data(project.config, data.slot, data.dataset)
     if own is not None:
-        told = project.config.datasets[data.section.dataset].evaluation
-        return EvaluationData(Subset(own, np.arange(len(own))), told, official=True)
-    # Chosen on as well, which the page says.
+        name = project.config.datasets[data.section.dataset].evaluation
+        return EvaluationData(Subset(own, np.arange(len(own))), name, official=True)
     rows = data.split.folds[0].validation
     return EvaluationData(
         Subset(data.dataset, rows),
-        "the samples that validate, on which its epoch was chosen",
+        "the validation samples, on which its epoch was chosen",
         official=True,
     )
 
 
-def _require_kin(candidate: Candidate, model: LoadedClassifier, data: ClassData) -> None:
+def _require_same_names(candidate: Candidate, model: LoadedClassifier, data: ClassData) -> None:
     for what, theirs, ours in (
         ("features", model.feature_names, data.dataset.feature_names),
         ("classes", model.class_names, data.dataset.class_names),
     ):
         if theirs != ours:
             raise DataError(
-                f"candidate {candidate.id} knows the {what} {', '.join(theirs)}",
+                f"candidate {candidate.id} has the {what} {', '.join(theirs)}",
                 f"those of slot {data.slot}: {', '.join(ours)}",
             )
 
 
-def _arrays(ground: EvaluationData, probabilities: Floats) -> dict[str, NDArray[Any]]:
-    """What the record keeps of each sample, for comparisons with later candidates."""
+def _arrays(judged: EvaluationData, probabilities: Floats) -> dict[str, NDArray[Any]]:
+    """Arrays for comparisons with later candidates."""
     arrays: dict[str, NDArray[Any]] = {"probabilities": probabilities.astype(np.float32).ravel()}
-    arrays["truth"] = ground.truth
-    if ground.groups is not None:
-        # As numbers.
-        arrays["groups"] = np.unique(ground.groups, return_inverse=True)[1].astype(np.int64)
-    return {**arrays, "loss": log_losses(ground.truth, probabilities).astype(np.float32)}
+    arrays["truth"] = judged.truth
+    if judged.groups is not None:
+        arrays["groups"] = np.unique(judged.groups, return_inverse=True)[1].astype(np.int64)
+    return {**arrays, "loss": log_losses(judged.truth, probabilities).astype(np.float32)}
 
 
-def _require_unseen(project: Project, candidate: Candidate, ground: EvaluationData) -> None:
+def _require_unseen(project: Project, candidate: Candidate, judged: EvaluationData) -> None:
     """Refuse to judge a model on samples, or groups, that it was trained on.
 
-    That happens where its training had other files than the slot has.
+    Its training may have had other files than the slot.
     """
-    marks = ground.samples.marks()
+    marks = judged.samples.marks()
     with project.ledger.reading() as tx:
         series = reads.evidence_of(project.ledger, tx, candidate.id)["validation"].series
         trained = {
@@ -335,8 +429,8 @@ def _require_unseen(project: Project, candidate: Candidate, ground: EvaluationDa
     problems = [
         Problem(
             f"candidate {candidate.id} was trained on {count} of the {len(marks[what])} {name} of "
-            f"{ground.told}",
-            "samples it has never seen",
+            f"{judged.name}",
+            "samples that it was not trained on",
             "train it without them, or evaluate it on others: --data FILE",
         )
         for what, name in (("rows", "distinct samples"), ("groups", "groups"))
@@ -345,50 +439,50 @@ def _require_unseen(project: Project, candidate: Candidate, ground: EvaluationDa
     DataError.raise_for(problems)
 
 
-def _answers_of_naive(reference: TrialRow, data: ClassData, ground: EvaluationData) -> Floats:
-    """Probabilities of a baseline that is fitted on the training samples again."""
+def _naive_probabilities(reference: TrialRow, data: ClassData, judged: EvaluationData) -> Floats:
+    """Probabilities of a baseline fitted on the training samples."""
     train = Subset(data.dataset, data.split.folds[0].train)
     model = baselines.fit(reference, train, "classify")
-    found: Floats = model.predict(ground.samples.blind()).probabilities
-    return found
+    probabilities: Floats = model.predict(judged.samples.blind()).probabilities
+    return probabilities
 
 
-def _beside(
-    project: Project, role: str, other: Candidate | None, data: ClassData, ground: EvaluationData
+def _report_arguments(
+    project: Project, role: str, other: Candidate | None, data: ClassData, judged: EvaluationData
 ) -> dict[str, Any]:
-    """Probabilities of another candidate on the same samples and its name, for the report.
+    """Arguments of the report for another candidate: its probabilities and its name.
 
-    Empty where there is no such candidate, or, with a message, where it cannot be asked.
+    Empty without such a candidate, or, with a message, where it cannot predict these samples.
     """
     if other is None:
         return {}
-    called = CALLED[role]
+    title = ROLES[role]
     try:
         model = recorded.classifier(project, other)
-        _require_kin(other, model, data)
+        _require_same_names(other, model, data)
     except (artifact.OtherVersionError, DataError, RefusedError, UsageError) as error:
-        # The candidate itself is judged all the same; gates say that they cannot decide.
-        project.reporter.say(f"not compared with {called} {other.id}: {error}")
+        # The candidate itself is judged; gates that need the comparison are undecidable.
+        project.reporter.say(f"not compared with {title} {other.id}: {error}")
         return {}
-    answers = model.predict(ground.samples).probabilities
-    return {role: answers, f"{role}_name": f"{called}, version {other.version}"}
+    probabilities = model.predict(judged.samples).probabilities
+    return {role: probabilities, f"{role}_name": f"{title}, version {other.version}"}
 
 
-def _attached(folder: Path, ground: EvaluationData, own: Floats) -> Floats:
-    """Probabilities of a bundle made elsewhere, after everything about it was checked.
+def _attached(folder: Path, judged: EvaluationData, own: Floats) -> Floats:
+    """Probabilities of a bundle made elsewhere, after all checks.
 
     Raises
     ------
     DataError
-        It is no bundle, its figures are not those of its predictions, they are of other samples, or
-        of another model: they are not what the candidate says of these samples.
+        The folder is no bundle, its figures do not follow from its predictions, or these are of
+        other samples or of another model.
     """
     if not folder.is_dir():
         raise DataError(f"no folder {folder}", "an evaluation bundle")
     files = {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}
     problems = check_bundle(files)
     DataError.raise_for(problems)
-    names = ground.samples.sequences.class_names
+    names = judged.samples.sequences.class_names
     theirs = json.loads(files[METRICS])["class_names"]
     if tuple(theirs) != names:
         raise DataError(
@@ -401,20 +495,20 @@ def _attached(folder: Path, ground: EvaluationData, own: Floats) -> Floats:
     except ValueError as error:
         raise DataError(f"{PREDICTIONS} of {folder}: {error}", "a number in every cell") from None
     probabilities = np.array(cells)
-    told = classes_of(predicted(files[PREDICTIONS], ["truth"]), "truth", names)
-    if not np.array_equal(told, ground.truth):
+    truth = classes_of(predicted(files[PREDICTIONS], ["truth"]), "truth", names)
+    if not np.array_equal(truth, judged.truth):
         raise DataError(
-            f"{PREDICTIONS} of {folder} has {len(told)} samples whose classes are not those of "
-            f"{ground.told} ({len(ground.truth)} samples)",
+            f"{PREDICTIONS} of {folder} has {len(truth)} samples whose classes are not those of "
+            f"{judged.name} ({len(judged.truth)} samples)",
             "predictions of the slot's own evaluation data, in their order",
             "evaluate on these data, or name the others with --data",
         )
-    apart = np.abs(probabilities - own).max()
-    if not apart <= ALIKE:
+    difference = np.abs(probabilities - own).max()
+    if not difference <= TOLERANCE:
         raise DataError(
-            f"{PREDICTIONS} of {folder} differs from what the candidate says by up to {apart:.3g}",
-            f"its own probabilities, to {ALIKE:g}",
-            "attach the evaluation of this very model, or leave --attach out",
+            f"{PREDICTIONS} of {folder} is {difference:.3g} off the candidate's probabilities",
+            f"its own probabilities, to {TOLERANCE:g}",
+            "attach the evaluation of this model, or leave --attach out",
         )
     return probabilities
 
@@ -423,22 +517,22 @@ def _scalars(mine: Evaluation, naive: Evaluation) -> dict[str, Scalar]:
     def way(name: str) -> str:
         return "min" if name in LOWER_IS_BETTER else "max"
 
-    found = {
+    scalars = {
         name: Scalar(value, "", way(name))
         for name, value in mine.scalars().items()
         if not name.rpartition("_")[2].isdigit()
     }
     for what in ("precision", "recall", "f1", "pr_auc", "roc_auc"):
         for name, value in zip(mine.class_names, getattr(mine, what).tolist(), strict=True):
-            found[f"{what}:{name}"] = Scalar(value, "", "max")
+            scalars[f"{what}:{name}"] = Scalar(value, "", "max")
     for name in ("macro_f1", "accuracy", "log_loss"):
-        found[f"naive_{name}"] = Scalar(getattr(naive, name), "", way(name))
-    found["samples"] = Scalar(mine.samples, "samples")
-    return {name: scalar for name, scalar in found.items() if not math.isnan(scalar.value)}
+        scalars[f"naive_{name}"] = Scalar(getattr(naive, name), "", way(name))
+    scalars["samples"] = Scalar(mine.samples, "samples")
+    return {name: scalar for name, scalar in scalars.items() if not math.isnan(scalar.value)}
 
 
 def _against(
-    candidate: Candidate, ground: EvaluationData, holder: Candidate, report: EvaluationReport
+    candidate: Candidate, judged: EvaluationData, rival: Candidate, report: EvaluationReport
 ) -> Evidence:
     """Evidence against the champion on the same samples."""
     mine, theirs, differences = report.model, report.figures["champion"], report.differences
@@ -455,23 +549,23 @@ def _against(
         if mine.support[k]:
             scalars[f"recall:{name}"] = Scalar(float(mine.recall[k]), "", "max")
             scalars[f"champion_recall:{name}"] = Scalar(float(theirs.recall[k]), "", "max")
-    notes = {"champion": holder.id, "data": ground.told}
+    notes = {"champion": rival.id, "data": judged.name}
     if differences.reason:
         notes["reason"] = differences.reason
     return evidence_about(
-        candidate, AGAINST, "evaluate", dataset=ground.fingerprint, scalars=scalars, notes=notes
+        candidate, AGAINST, "evaluate", dataset=judged.fingerprint, scalars=scalars, notes=notes
     )
 
 
 def _run_name(project: Project, candidate: Candidate) -> str:
-    """What trackers call the training of a candidate."""
+    """Name of a candidate's training in trackers."""
     [row] = project.reader.select("trial", "run_id", id=candidate.trial_id)
-    # It becomes a folder; a record that came from elsewhere may say anything.
+    # It becomes a folder name; an imported record may hold any text.
     return row["run_id"] if plain(row["run_id"] or "") else candidate.id
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put a bundle into its folder; the manifest last, so that a half-written one is known."""
+    """Write a bundle into its folder, the manifest last, so that a partial one is detected."""
     with full_disk_explained(folder):
         if folder.exists():
             shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""What a gate asks and why: its docstring with the limits of a project's policies filled in."""
+"""Explain a gate: its docstring with the limits of a project's policies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADINGS = ("Asks", "Why", "Passes when", "Refuses when", "What to do")
 
 @dataclass(frozen=True)
 class GateUse:
-    """One stage that asks for a gate, with the limits it holds candidates against."""
+    """A stage whose policy uses a gate, with its limits."""
 
     policy: str
     stage: str
@@ -35,9 +35,10 @@ class Page:
     sections : dict of heading to text
         In the order of the five headings; limits are the slot's.
     needs : tuple of str
-        Kinds of evidence it reads.
-    asked : list of Asked
-        By the slot's policy; without a project by every policy podium has.
+        Kinds of evidence that it reads.
+    limits : dict of str to float
+    asked : list of GateUse
+        Uses in the slot's policy; without a project in every policy of podium.
     """
 
     gate: str
@@ -56,24 +57,33 @@ def explain(config: Config | None, gate: str, slot: str | None = None) -> Page:
     config : Config or None
         None outside of a project: podium's own policies.
     slot : str, optional
-        Whose policy; default: that of the default slot, else every policy there is.
+        Slot whose policy applies. Default: the default slot, else the policies of all slots.
+
+    Returns
+    -------
+    Page
 
     Raises
     ------
     NotFoundError
-        No such gate, no such slot; near names are suggested.
+        No such gate or slot; near names are suggested.
+
+    Examples
+    --------
+    >>> explain(None, "beats_naive").needs
+    ('test',)
     """
     if not registry.exists("gates", gate):
         raise NotFoundError(f"no gate '{gate}'", fix=suggest(gate, registry.names("gates")))
     module = registry.load("gates", gate)
-    asked = asked_for(config, gate, slot)
-    limits = {**module.LIMITS, **(asked[-1].limits if asked else {})}
+    uses = uses_of(config, gate, slot)
+    limits = {**module.LIMITS, **(uses[-1].limits if uses else {})}
     question, sections = _sections(module.__doc__ or "", limits)
-    return Page(gate, question, sections, tuple(module.NEEDS), limits, asked)
+    return Page(gate, question, sections, tuple(module.NEEDS), limits, uses)
 
 
-def asked_for(config: Config | None, gate: str, slot: str | None = None) -> list[GateUse]:
-    """Which stages ask for a gate, in the order of the policies."""
+def uses_of(config: Config | None, gate: str, slot: str | None = None) -> list[GateUse]:
+    """Stages that use a gate, in the order of the policies."""
     defaults = registry.load("gates", gate).LIMITS
     return [
         GateUse(name, stage, {**defaults, **gates[gate]})
@@ -84,7 +94,6 @@ def asked_for(config: Config | None, gate: str, slot: str | None = None) -> list
 
 
 def _policies(config: Config | None, slot: str | None) -> Mapping[str, Policy]:
-    """The policies that are meant, by name."""
     if config is not None and (slot or config.project.default_slot):
         name = slot or str(config.project.default_slot)
         return {config.slot(name).policy: policy_of(config, name)}
@@ -94,9 +103,9 @@ def _policies(config: Config | None, slot: str | None) -> Mapping[str, Policy]:
 
 
 def _sections(text: str, limits: dict[str, float]) -> tuple[str, dict[str, str]]:
-    """The question and the texts under the headings, with the limits that apply."""
+    """The question and the texts under the headings, with the limits filled in."""
     for name, value in limits.items():
-        # A docstring says ``name`` (default) once for each limit.
+        # A docstring has ``name`` (default) once for each limit.
         text = re.sub(rf"``{name}`` \([^)]*\)", f"{name} ({value:g})", text)
     lines = text.replace("``", "").splitlines()
     places = [n for n, line in enumerate(lines) if line in HEADINGS]

@@ -1,4 +1,4 @@
-"""Ask for a stage: gates read the evidence, the decision and its reasons go on record."""
+"""Move a candidate to a stage: gates read its evidence, and the decision goes on record."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from podium.gates._base import verdict
 from podium.hashing import new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
+from podium.render.answer import Answer
 from podium.resolve import CACHE
 from podium.steps.trials.once import outputs_of
 from podium.steps.workspace import best_file, hooks, recorded
@@ -37,15 +38,20 @@ STEP = "promote"
 
 
 @dataclass(frozen=True)
-class Promotion:
-    """What was asked and what came of it.
+class Promotion(Answer):
+    """A request for a stage and its outcome: the result of ``promote``.
 
     Parameters
     ----------
-    decisions : tuple of Decision
-        In order; the last one may be a refusal.
+    candidate : Candidate
+    stage : Stage
+        Stage of the candidate now.
+    verdicts : tuple of Verdict
+        Of every gate on the way.
+    refused : bool
     fresh : bool
-        False when the same request on the same evidence had been decided before.
+        False when the same request on the same evidence was decided before.
+    sentence : str
     """
 
     candidate: Candidate
@@ -54,6 +60,13 @@ class Promotion:
     refused: bool
     fresh: bool
     sentence: str
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Verdict of each gate."""
+        return [
+            {"gate": one.gate, "result": str(one.result), "finding": one.finding}
+            for one in self.verdicts
+        ]
 
 
 @on_candidate("promote", judged=True)
@@ -66,10 +79,10 @@ def promote(
     waive: Collection[str] = (),
     dry_run: bool = False,
 ) -> Promotion:
-    """Move a candidate towards a stage as far as its gates let it.
+    """Move a candidate towards a stage as far as its gates pass it.
 
     On the way to champion a candidate in development or archived first becomes beta; each move is
-    a decision of its own. A refusal is recorded too and moves nothing.
+    one decision. A refusal is recorded too and moves nothing.
 
     Parameters
     ----------
@@ -77,29 +90,41 @@ def promote(
         A candidate's id, or a slot: its newest judged candidate.
     to : {"beta", "champion", "development", "archived"}
     reason : str
-        Why; kept with the decision.
+        Recorded with the decision.
     waive : collection of str
-        Gates that need not pass this time. Each is a decision of its own, and the verdict says for
-        ever what the gate found and who waived it why.
+        Gates that need not pass this time. Each waiver is one decision; the verdict keeps the
+        gate's finding, the person and the reason.
     dry_run : bool
-        Judge every gate on the way, put nothing on record and move nothing.
+        Evaluate every gate on the way; record and move nothing.
+
+    Returns
+    -------
+    Promotion
+        A refusal is a result too; :func:`require_promoted` raises it.
 
     Raises
     ------
     UsageError
-        A gate is waived that is not asked, or without a reason.
+        A waived gate is not in the policy, or is waived without a reason.
     RefusedError
         The move is not one of the nine, or a file of the artefact may run code.
     DataError
-        The artefact is not what was judged.
+        The artefact has changed since it was judged.
     ConflictError
-        The slot's champion changed while this was decided.
+        The slot's champion changed meanwhile.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("demo") as project:  # doctest: +SKIP
+    ...     project.slot("us4/D/return").promote(dry_run=True).refused
+    True
     """
     ledger = project.ledger
     target = _stage(to)
-    asked = _read(project, candidate_id)
-    candidate, current, policy = asked.candidate, asked.stage, asked.policy
-    champion = recorded.evidence(project, asked.champion_id) if asked.champion_id else None
+    request = _read(project, candidate_id)
+    candidate, current, policy = request.candidate, request.stage, request.policy
+    champion = recorded.evidence(project, request.champion_id) if request.champion_id else None
     folder = project.store / candidate.artifact_path
     if target in (Stage.BETA, Stage.CHAMPION):
         artifact.require_servable(folder, candidate.artifact_hash)
@@ -111,26 +136,26 @@ def promote(
     through = path(current, target)
     _require_waivable({gate for step in through for gate in policy.get(step, {})}, waive, reason)
 
-    def judged(step: Stage) -> tuple[Verdict, ...]:
+    def judge(step: Stage) -> tuple[Verdict, ...]:
         return tuple(
-            verdict(name, registry.load("gates", name), asked.evidence, champion, limits)
+            verdict(name, registry.load("gates", name), request.evidence, champion, limits)
             for name, limits in policy.get(step, {}).items()
         )
 
     if dry_run:
-        by_gate = {v.gate: v for step in through for v in judged(step)}
+        by_gate = {v.gate: v for step in through for v in judge(step)}
         verdicts = tuple(_waived(project, v, waive, reason) for v in by_gate.values())
         refused = not all(v.passed for v in verdicts)
-        sentence = _would(candidate, current, target, verdicts, refused)
+        sentence = _dry_sentence(candidate, current, target, verdicts, refused)
         return Promotion(candidate, current, verdicts, refused, False, sentence)
-    if outputs_of(project, candidate.slot, STEP, asked.request(to, waive)) is not None:
+    if outputs_of(project, candidate.slot, STEP, request.inputs(to, waive)) is not None:
         return _known(project, candidate, current)
     verdicts = ()
     made: list[Decision] = []
     refused = False
     for step in through:
-        found = judged(step)
-        verdicts = tuple(_waived(project, v, waive, reason) for v in found)
+        judged = judge(step)
+        verdicts = tuple(_waived(project, v, waive, reason) for v in judged)
         refused = not all(v.passed for v in verdicts)
         common: dict[str, Any] = {
             "slot": candidate.slot,
@@ -139,14 +164,14 @@ def promote(
             "to_stage": step,
             "actor": project.actor,
             "reason": reason or "asked for by podium",
-            "expected_champion": asked.champion_id,
+            "expected_champion": request.champion_id,
             "policy": policy.get(step, {}),
-            "evidence": asked.ids,
+            "evidence": request.ids,
             "created_at": now(),
         }
         made += [
             Decision(id=new_id("d"), kind=Kind.WAIVE, accepted=True, verdicts=(before,), **common)
-            for before, after in zip(found, verdicts, strict=True)
+            for before, after in zip(judged, verdicts, strict=True)
             if after.result is Result.WAIVED
         ]
         made.append(
@@ -161,24 +186,24 @@ def promote(
         for decision in made:
             decisions.decide(ledger, tx, decision)
         if refused:
-            # Asked again from where it stands now, the same evidence gets the same answer.
-            again = replace(asked, stage=current).request(to, waive)
+            # The same request from the present stage has the same answer on the same evidence.
+            again = replace(request, stage=current).inputs(to, waive)
             writes.put_receipt(ledger, tx, candidate.slot, STEP, again, {"decision": made[-1].id})
     write_champions(project)
     sentence = _sentence(candidate, current, verdicts, refused)
     project.log.line(sentence, slot=candidate.slot)
     moves = [decision for decision in made if decision.accepted and decision.kind is Kind.MOVE]
     if moves:
-        told = _sentence(candidate, current, moves[-1].verdicts, False)
-        hooks.moved(project, candidate, start, moves[-1], asked.champion_id, told)
+        message = _sentence(candidate, current, moves[-1].verdicts, False)
+        hooks.moved(project, candidate, start, moves[-1], request.champion_id, message)
     if refused and waits_for_signatures(verdicts):
         hooks.waits(project, candidate, made[-1], sentence)
     return Promotion(candidate, current, verdicts, refused, True, sentence)
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """What a request to move a candidate meets."""
+class _Request:
+    """A candidate, its stage and evidence, the champion and the policy at the time of a request."""
 
     candidate: Candidate
     stage: Stage
@@ -188,12 +213,12 @@ class _Asked:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of the evidence."""
+        """Ids of the evidence."""
         return tuple(sorted(one.id for one in self.evidence.values()))
 
-    def request(self, to: str, waive: Collection[str] = ()) -> dict[str, Any]:
-        """Everything that a refusal depends on, by name."""
-        # What a gate that is a plugin holds; podium's own are known by their names.
+    def inputs(self, to: str, waive: Collection[str] = ()) -> dict[str, Any]:
+        """Inputs of a refusal by name."""
+        # Versions of gates that are plugins.
         own = plugin.versions(("gates", gate) for gates in self.policy.values() for gate in gates)
         return {
             "candidate": self.candidate.id,
@@ -207,19 +232,19 @@ class _Asked:
         }
 
 
-def _read(project: Project, candidate_id: str) -> _Asked:
+def _read(project: Project, candidate_id: str) -> _Request:
     ledger = project.ledger
     with ledger.reading() as tx:
         candidate = reads.candidate_by_id(ledger, tx, candidate_id)
         stage = Stage(reads.stage_of(ledger, tx, candidate_id) or Stage.DEVELOPMENT)
         evidence = reads.evidence_of(ledger, tx, candidate_id)
         holder = reads.champion_of(ledger, tx, candidate.slot)
-    return _Asked(candidate, stage, evidence, holder, policy_of(project.config, candidate.slot))
+    return _Request(candidate, stage, evidence, holder, policy_of(project.config, candidate.slot))
 
 
 def inputs(project: Project, candidate: Candidate) -> dict[str, Any]:
-    """Everything that asking to make a candidate champion depends on, by name."""
-    return _read(project, candidate.id).request(Stage.CHAMPION)
+    """Inputs of the request to make a candidate champion by name."""
+    return _read(project, candidate.id).inputs(Stage.CHAMPION)
 
 
 def policy_inputs(project: Project, slot: str) -> dict[str, Any]:
@@ -234,24 +259,21 @@ def _policy_inputs(policy: Mapping[str, Mapping[str, Mapping[str, float]]]) -> d
 def _gates_of(gates: Mapping[str, Mapping[str, float]]) -> str:
     """Gates with the limits that are set, in one line."""
     limits = {gate: ", ".join(f"{k} {v:g}" for k, v in its.items()) for gate, its in gates.items()}
-    return ", ".join(f"{gate} ({told})" if told else gate for gate, told in limits.items())
+    return ", ".join(f"{gate} ({values})" if values else gate for gate, values in limits.items())
 
 
 def on_record(project: Project, candidate: Candidate) -> str:
-    """How a candidate stands for whom asking to make it champion would change nothing, or ``""``.
-
-    Nothing is written.
-    """
-    asked = _read(project, candidate.id)
-    if asked.stage is Stage.CHAMPION:
+    """Why a request to make a candidate champion would change nothing; empty: it would."""
+    request = _read(project, candidate.id)
+    if request.stage is Stage.CHAMPION:
         return f"{candidate.id} is champion"
-    if outputs_of(project, candidate.slot, STEP, asked.request(Stage.CHAMPION)) is not None:
+    if outputs_of(project, candidate.slot, STEP, request.inputs(Stage.CHAMPION)) is not None:
         return f"{candidate.id} was refused on this evidence"
-    return f"{candidate.id} was moved to {asked.stage}" if demoted(project, candidate) else ""
+    return f"{candidate.id} was moved to {request.stage}" if demoted(project, candidate) else ""
 
 
 def path(current: Stage, target: Stage) -> list[Stage]:
-    """Stages to go through; on the way to champion everybody is beta first.
+    """Stages on the way; every candidate is beta before it is champion.
 
     Raises
     ------
@@ -267,10 +289,10 @@ def path(current: Stage, target: Stage) -> list[Stage]:
 
 
 def demoted(project: Project, candidate: Candidate) -> Promotion | None:
-    """How a candidate stands that a person took out of use, or None.
+    """Result for a candidate that a person took out of use, or None.
 
-    What someone archived or took from the championship by a decision about this very candidate is
-    not put back by a run that finds its gates still passing; only asking for it does that.
+    A run does not promote a candidate that a person archived or removed as champion, though its
+    gates pass; ``podium promote`` does.
     """
     last = _last_move(project, candidate)
     if last is None or not last["accepted"]:
@@ -291,30 +313,29 @@ def _stage(name: str) -> Stage:
     return Stage(name)
 
 
-def _require_waivable(asked: Collection[str], waive: Collection[str], reason: str) -> None:
-    """Refuse to waive what nobody asks, or without a word why."""
+def _require_waivable(gates: Collection[str], waive: Collection[str], reason: str) -> None:
+    """Raise where a waived gate is not in the policy, or no reason is given."""
     problems = Problems()
     for gate in waive:
-        found = f"gate '{gate}' is not asked here, so it cannot be waived"
-        problems.require_known(gate, asked, found)
+        problems.require_known(gate, gates, f"--waive {gate}: the policy does not use this gate")
     if waive and not reason.strip():
         problems.add("a gate is waived without a reason", "--reason TEXT")
     UsageError.raise_for(problems)
 
 
-def _waived(project: Project, found: Verdict, waive: Collection[str], reason: str) -> Verdict:
-    """The verdict, or that somebody waived it, which says what the gate had found."""
-    if found.passed or found.gate not in waive:
-        return found
-    told = (
-        f"waived by {project.actor}: {reason.strip()} (the gate: {found.result}, {found.finding})"
+def _waived(project: Project, before: Verdict, waive: Collection[str], reason: str) -> Verdict:
+    """The verdict, or the waiver with the gate's own result and finding."""
+    if before.passed or before.gate not in waive:
+        return before
+    finding = (
+        f"waived by {project.actor}: {reason.strip()} (the gate: {before.result}, {before.finding})"
     )
-    return replace(found, result=Result.WAIVED, finding=told)
+    return replace(before, result=Result.WAIVED, finding=finding)
 
 
 def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
-    """What the last decision about a candidate said."""
-    # A kill right after that decision may have come before this file was written.
+    """Result of the last decision about a candidate."""
+    # A kill after that decision may have prevented this file.
     write_champions(project)
     last = _last_move(project, candidate)
     verdicts = verdicts_of(last) if last else ()
@@ -343,41 +364,38 @@ def _name(candidate: Candidate) -> str:
 def _sentence(
     candidate: Candidate, stage: Stage, verdicts: tuple[Verdict, ...], refused: bool
 ) -> str:
-    """What a colleague would say about it."""
     name = _name(candidate)
     if not refused:
-        found = {v.gate: v.finding for v in verdicts}
-        why = found.get("beats_naive") or found.get("macro_f1") or "; ".join(found.values())
+        findings = {v.gate: v.finding for v in verdicts}
+        why = (
+            findings.get("beats_naive") or findings.get("macro_f1") or "; ".join(findings.values())
+        )
         return f"{name} is {stage}: {why}." if why else f"{name} is {stage}."
-    # Several gates may miss the same evidence.
+    # Several gates may lack the same evidence.
     why = "; ".join(dict.fromkeys(v.finding for v in verdicts if not v.passed))
     return f"{name} stays in {stage}, because {why}."
 
 
-def _would(
+def _dry_sentence(
     candidate: Candidate, stage: Stage, to: Stage, verdicts: tuple[Verdict, ...], refused: bool
 ) -> str:
-    """What a colleague would say of a request that was only tried."""
     if refused:
         return _sentence(candidate, stage, verdicts, refused).replace("stays", "would stay", 1)
     return f"{_name(candidate)} would be {to}; nothing was put on record."
 
 
 def require_promoted(promotion: Promotion) -> None:
-    """Raise the refusal of a promotion, so that a command can end with its exit code.
-
-    Raises
-    ------
-    RefusedError
-    """
+    """Raise RefusedError for a refused promotion, for the exit code of a command."""
     if promotion.refused:
+        gates = ", ".join(one.gate for one in promotion.verdicts if not one.passed)
         raise RefusedError(
-            promotion.sentence, fix=f"look at the evidence: podium show {promotion.candidate.id}"
+            f"{_name(promotion.candidate)} is refused by {gates}",
+            fix=f"look at the evidence: podium show {promotion.candidate.id}",
         )
 
 
 def write_champions(project: Project) -> None:
-    """Rewrite the file that answers ``resolve`` when the record cannot be read, and ``best.pt``."""
+    """Rewrite ``best.pt`` and the file that ``resolve`` reads without a readable record."""
     champions = {slot: vars(holder) for slot, holder in project.reader.champions().items()}
     text = json.dumps({"podium": 1, "champions": champions}, indent=2, sort_keys=True)
     write_atomic(project.root / CACHE, text + "\n")

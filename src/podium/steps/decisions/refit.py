@@ -1,4 +1,4 @@
-"""A model trained again every so many bars of its test, beside the one that was frozen."""
+"""Refits: a model trained again every so many bars of its test, beside the frozen one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from podium.portfolio import periods_per_year, summary
 from podium.prediction import Prediction
 from podium.sections import BacktestSection
 from podium.split import Fold, Split, Windows
-from podium.steps.candidates.register import KeptModel
+from podium.steps.candidates.register import JudgedModel
 from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.trading import measure_scalars, order_bars, run_backtest, target_weights
@@ -41,24 +41,24 @@ from podium.trial import BUDGET, Ended, State
 from podium.view import View
 
 KIND, FROZEN = "refit", "frozen"
-# The receipts of what each refit forecast.
+# Receipts of the forecasts of each refit.
 FORECAST = "refit_forecast"
-# Fewer decisions teach a model nothing.
+# Minimum training bars of the first refit.
 MINIMUM_BARS = 30
 
 
-def refit(project: Project, kept: KeptModel) -> bool:
-    """Evidence of training the candidate's config again during the test, on what was known then.
+def refit(project: Project, entry: JudgedModel) -> bool:
+    """Put evidence of refits during the test on record, each on the labels known by then.
 
-    Every ``backtest.refit_every`` bars a model is trained on the labels that had ended by then, or
-    on the last ``refit_window`` bars of them; it forecasts until the next one. Until the first, the
-    frozen model does. Each is a trial on record, so what a kill cuts off is one of them, trained
-    again. The test evidence stays what it is: it is of the artefact that would be served.
+    Every ``backtest.refit_every`` bars a model is trained on the labels that have ended, or on the
+    last ``refit_window`` bars of them, and forecasts until the next refit. The frozen model
+    forecasts before the first. Each refit is a trial on record, so a kill loses at most one. The
+    test evidence does not change: it is about the served artefact.
 
     Returns
     -------
     bool
-        Whether something was trained or put on record.
+        Whether the evidence is new.
 
     Raises
     ------
@@ -68,16 +68,20 @@ def refit(project: Project, kept: KeptModel) -> bool:
         A refit failed.
     """
     return evidence_once(
-        project, kept.candidate, KIND, inputs(project, kept), lambda: _evidence(project, kept)
+        project,
+        entry.candidate,
+        KIND,
+        inputs(project, entry),
+        lambda: _evidence(project, entry),
     )
 
 
-def _evidence(project: Project, kept: KeptModel) -> Callable[[Transaction], list[Evidence]]:
-    settings, data, candidate = project.config.backtest, kept.data, kept.candidate
+def _evidence(project: Project, entry: JudgedModel) -> Callable[[Transaction], list[Evidence]]:
+    settings, data, candidate = project.config.backtest, entry.data, entry.candidate
     split = refits_of(data, settings)
     model = recorded.forecaster(project, candidate)
     frozen = model.predict(_decisions(data, data.test_start, len(data.view)))
-    renewed = _forecasts(project, kept, split, model, frozen)
+    renewed = _forecasts(project, entry, split, model, frozen)
     windows, metric = data.test_windows, data.section.metric
     pair = compare_forecasts(metric, windows, renewed.on(windows), frozen.on(windows))
     times = data.view.times[data.test_start :]
@@ -114,10 +118,10 @@ def fits(found: Evidence, trading: Evidence) -> bool:
 
 
 def refits_of(data: SlotData, settings: BacktestSection) -> Split:
-    """A fold for every refit: the bars it trains on, whose labels have all ended by then.
+    """A fold for every refit with its training bars, whose labels have all ended by then.
 
-    What is decided at the bar of the refit is not known there: the last label ends one bar before,
-    as the last one of the frozen model ends one bar before the test.
+    The last label ends one bar before the refit, as that of the frozen model ends one bar before
+    the test.
     """
     folds = []
     for number, bar in enumerate(_starts(data, settings)):
@@ -136,33 +140,33 @@ def refits_of(data: SlotData, settings: BacktestSection) -> Split:
 
 
 def recorded_refits(layout: Mapping[str, Any], view: View) -> Split:
-    """The same folds from what the record says of them."""
+    """Folds of refits from their layout on record."""
     folds = []
-    for told in layout["folds"]:
-        first, last = np.searchsorted(view.times, np.array(told["train"], dtype="datetime64[s]"))
+    for spans in layout["folds"]:
+        first, last = np.searchsorted(view.times, np.array(spans["train"], dtype="datetime64[s]"))
         train = np.arange(first, last + 1, dtype=np.int64)
-        folds.append(Fold(told["fold"], train, train[:0]))
+        folds.append(Fold(spans["fold"], train, train[:0]))
     return Split(KIND, layout["parameters"], tuple(folds), view.times, view.horizon)
 
 
 def _starts(data: SlotData, settings: BacktestSection) -> list[int]:
-    """Bars at whose close a model is trained again, before it decides there."""
+    """Bars of the refits; each model decides at the close of its bar."""
     every = settings.refit_every
-    found = list(range(data.test_start + every, len(data.view), every))
-    if not found:
+    starts = list(range(data.test_start + every, len(data.view), every))
+    if not starts:
         raise UsageError(
             f"backtest.refit_every is {every}, and the test of {data.slot} has "
             f"{len(data.view) - data.test_start} bars",
             "fewer bars than the test has",
         )
-    return found
+    return starts
 
 
-def inputs(project: Project, kept: KeptModel) -> dict[str, Any]:
-    """Everything that the evidence depends on, by name."""
-    data, settings = kept.data, project.config.backtest
+def inputs(project: Project, entry: JudgedModel) -> dict[str, Any]:
+    """Inputs of the evidence by name."""
+    data, settings = entry.data, project.config.backtest
     return {
-        "candidate": kept.candidate.artifact_hash,
+        "candidate": entry.candidate.artifact_hash,
         "data": data.dataset.fingerprint,
         "refits": refits_of(data, settings).hash,
         "task": data.task_hash,
@@ -178,15 +182,15 @@ def _decisions(data: SlotData, start: int, stop: int) -> Windows:
 
 
 def _forecasts(
-    project: Project, kept: KeptModel, split: Split, model: LoadedModel, frozen: Prediction
+    project: Project, entry: JudgedModel, split: Split, model: LoadedModel, frozen: Prediction
 ) -> Prediction:
     """The frozen model's forecasts up to the first refit, then those of each, in their order."""
-    settings, candidate = project.config.backtest, kept.candidate
-    starts = _starts(kept.data, settings)
-    # No bar that the last refit does not know is in what the workers are given.
-    data = replace(kept.data, train_stop=starts[-1])
+    settings, candidate = project.config.backtest, entry.candidate
+    starts = _starts(entry.data, settings)
+    # Workers get no bar after the last refit.
+    data = replace(entry.data, train_stop=starts[-1])
     family = registry.family(candidate.family)
-    # A grid's model was best before its last epoch, and here is nothing to tell the best one by.
+    # A grid's model has its best epoch, and a refit has no validation part to choose one.
     epochs = int(model.manifest["epochs"]) or int(candidate.config.get(BUDGET, 0))
     config = with_epochs(candidate.config, epochs)
     seeds = [int(seed) for seed in model.manifest.get("seeds", [model.manifest["seed"]])]
@@ -198,19 +202,19 @@ def _forecasts(
     keys = [execute.key_of(data, split, family.name, plan).hash for plan in plans]
     stops = [*starts[1:], len(data.view)]
     parts = [_decisions(data, *span) for span in zip(starts, stops, strict=True)]
-    heard = execute.Progress(project, f"{data.slot}: refit", len(plans))
+    progress = execute.Progress(project, f"{data.slot}: refit", len(plans))
     ledger = project.ledger
     with work_folder(project, data.slot, KIND) as work:
 
-        def leave(plan: Planned, ended: Ended) -> None:
-            """Forecast with the model; what it says is flushed before its trial's end is."""
+        def forecast_and_delete(plan: Planned, ended: Ended) -> None:
+            """Store the forecasts of the model, flushed before the end of its trial."""
             folder = Path(work) / ended.task.trial_id
             if ended.state is State.COMPLETE:
-                again = family.load(lambda name: (folder / name).read_bytes())
-                said = again.predict(parts[plan.fold]).values
+                refitted = family.load(lambda name: (folder / name).read_bytes())
+                values = refitted.predict(parts[plan.fold]).values
                 with ledger.transaction(durable=True) as tx:
-                    told = {"forecast": writes.put_array(ledger, tx, said)}
-                    writes.put_receipt(ledger, tx, data.slot, FORECAST, keys[plan.number], told)
+                    outputs = {"forecast": writes.put_array(ledger, tx, values)}
+                    writes.put_receipt(ledger, tx, data.slot, FORECAST, keys[plan.number], outputs)
             shutil.rmtree(folder, ignore_errors=True)
 
         job = replace(execute.job_of(data, split, family.name), save_to=work)
@@ -218,19 +222,19 @@ def _forecasts(
             writes.put_dataset(ledger, tx, data.dataset)
             writes.put_split(ledger, tx, split)
         context = _context(project, data, split, candidate)
-        rows = execute.run(context, job, plans, heard, store_model=leave)
+        rows = execute.run(context, job, plans, progress, store_model=forecast_and_delete)
     failed = [row for row in rows if row.state is not State.COMPLETE]
     if failed:
         raise DataError(
             f"{len(failed)} of {len(rows)} refits failed: "
             f"{(failed[0].reason.strip() or failed[0].state).splitlines()[-1]}",
             "a config that trains to the end",
-            f"look at it: podium show {failed[0].id}",
+            f"run: podium show {failed[0].id}",
         )
     stored = iter(_stored(project, data.slot, keys))
     renewed = []
     for part in parts:
-        # Where the frozen model is the mean of several seeds, so is each of these.
+        # Refits have as many seeds as the frozen model.
         index, each = Index.of(part), itertools.islice(stored, len(seeds))
         members = [Prediction.read(values, index, part.view.tickers) for values in each]
         renewed.append(Prediction.averaged(members))
@@ -239,7 +243,7 @@ def _forecasts(
 
 
 def _context(project: Project, data: SlotData, split: Split, candidate: Candidate) -> StudyContext:
-    """The candidate's study; where it has none, one of its refits."""
+    """Context of the candidate's study, or of a new one for its refits."""
     if candidate.study_id is not None:
         return StudyContext(project, Study(candidate.study_id, data.slot, {}), data, split)
     spaces = {candidate.family: registry.family(candidate.family).space(data.tuning)}
@@ -247,9 +251,9 @@ def _context(project: Project, data: SlotData, split: Split, candidate: Candidat
 
 
 def _stored(project: Project, slot: str, keys: Sequence[str]) -> list[Floats]:
-    """Values of the prediction of every refit, in the order of the keys."""
+    """Stored forecasts of every refit, in the order of the keys."""
     with project.ledger.reading() as tx:
-        told = [reads.receipt(project.ledger, tx, slot, FORECAST, key) for key in keys]
-        names = [str(one["forecast"]) for one in told if one is not None]
-        found = reads.arrays(project.ledger, tx, names)
-    return [found[name] for name in names]
+        receipts = [reads.receipt(project.ledger, tx, slot, FORECAST, key) for key in keys]
+        names = [str(one["forecast"]) for one in receipts if one is not None]
+        arrays = reads.arrays(project.ledger, tx, names)
+    return [arrays[name] for name in names]

@@ -1,4 +1,4 @@
-"""The champion that a candidate is held against."""
+"""The champion that a candidate is compared with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from podium.steps.workspace.project import Project
 
 
 def rival_of(project: Project, candidate: Candidate | None) -> Candidate | None:
-    """The champion that a candidate is held against; None: there is none, or no candidate yet.
+    """The champion that a candidate is compared with; None without one, or without a candidate.
 
-    That is the slot's champion. For the champion itself it is the one before, which its first
-    decision names; else becoming champion would change what it was compared with.
+    For the champion itself it is the previous one, which its first decision names; otherwise a
+    promotion would change the comparison.
     """
     if candidate is None:
         return None

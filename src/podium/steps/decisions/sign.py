@@ -1,4 +1,4 @@
-"""Put a person's name to what was found about a candidate, for or against it."""
+"""Sign the evidence of a candidate, for or against it."""
 
 from __future__ import annotations
 
@@ -20,75 +20,88 @@ from podium.steps.evidence.evidence import evidence_about
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.verb import on_candidate
 
-# Findings on data a candidate was not chosen on; without one there is nothing to sign.
+# Evidence on data that a candidate was not chosen on; a signature needs one of these.
 JUDGED = {KIND, "test", "backtest"}
 
 
 @on_candidate("sign")
 def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = True) -> Evidence:
-    """Put your name to the newest findings about a candidate, having looked at them.
+    """Sign the newest evidence of a candidate after a review of it.
 
-    A signature names the artefact and the findings by their hashes, so that it is void as soon as
-    either is another. It stands beside those of other people; a person who signs again says
-    something else instead.
+    A signature holds the hashes of the artefact and of the evidence, and is void when either
+    changes. Signatures of several people count side by side; the newest of a person counts.
 
     Parameters
     ----------
+    candidate_id : str
+        A candidate's id, or a slot: its newest candidate.
     reason : str
-        What you saw, and why it will do or will not; kept with the signature.
+        Recorded with the signature.
     approve : bool
-        False: the candidate is not to pass.
+        False: a rejection.
+
+    Returns
+    -------
+    Evidence
+        Of kind ``signature``.
 
     Raises
     ------
     UsageError
-        No reason is given.
+        The reason is empty.
     RefusedError
         ``[people] signers`` does not name you.
     NotFoundError
-        Nothing was found about the candidate yet.
+        The candidate is not judged yet.
     DataError
-        The artefact or the bundle is not there any more, or not what was judged.
+        The artefact or the bundle is missing or has changed since it was judged.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("glucose") as project:  # doctest: +SKIP
+    ...     project.slot("glucose/class").sign("errors are plausible").notes["verdict"]
+    'approve'
     """
     if not reason.strip():
-        raise UsageError("no reason was given", "what you saw: --reason TEXT")
+        raise UsageError("the signature has no reason", "what you reviewed: --reason TEXT")
     signers, me = project.config.people.signers, project.actor
     if signers and me not in signers:
         raise RefusedError(
-            f"{me} is not among those who sign in this project",
+            f"{me} is no signer of this project",
             "one of " + ", ".join(signers),
-            "PODIUM_ACTOR says who you are; [people] signers of podium.toml who may",
+            "set PODIUM_ACTOR to your name, or add it to [people] signers of podium.toml",
         )
     ledger = project.ledger
     with ledger.reading() as tx:
         candidate = reads.candidate_by_id(ledger, tx, candidate_id)
-        found = reads.evidence_of(ledger, tx, candidate_id)
+        evidence = reads.evidence_of(ledger, tx, candidate_id)
         stage = Stage(reads.stage_of(ledger, tx, candidate_id) or Stage.DEVELOPMENT)
         author = reads.author_of(ledger, tx, candidate_id)
-    hashes = _looked_at(project, candidate, found)
-    last = found.get(SIGNATURE)
-    said = {
+    hashes = _signed_hashes(project, candidate, evidence)
+    last = evidence.get(SIGNATURE)
+    notes = {
         "signer": me,
         "verdict": "approve" if approve else "reject",
         "reason": reason.strip(),
         **hashes,
     }
-    if last is not None and said.items() <= last.notes.items():
-        # The same words about the same findings, as where a command was killed at its end.
+    if last is not None and notes.items() <= last.notes.items():
+        # The same signature of the same evidence, as after a kill at the end of a command.
         return last
-    mine = {"by": me, "verdict": said["verdict"], "at": now()}
+    mine = {"by": me, "verdict": notes["verdict"], "at": now()}
     signature = evidence_about(
         candidate,
         SIGNATURE,
         "sign",
-        dataset=_newest(found).dataset_fingerprint,
-        split=_newest(found).split_hash,
+        dataset=_newest(evidence).dataset_fingerprint,
+        split=_newest(evidence).split_hash,
         notes={
-            **said,
-            # Nothing but the login or PODIUM_ACTOR says who that was.
+            **notes,
+            # The login or PODIUM_ACTOR is no proof of identity.
             "identity": "asserted",
             "author": author,
-            "signatures": canonical([*_others(found.get(SIGNATURE), hashes, me), mine]),
+            "signatures": canonical([*_others(last, hashes, me), mine]),
         },
     )
     decision = Decision(
@@ -101,7 +114,7 @@ def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = Tr
         accepted=approve,
         actor=me,
         reason=reason.strip(),
-        evidence=tuple(sorted([signature.id, *(e.id for e in found.values())])),
+        evidence=tuple(sorted([signature.id, *(e.id for e in evidence.values())])),
         created_at=signature.created_at,
     )
     with ledger.transaction(durable=True) as tx:
@@ -111,30 +124,30 @@ def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = Tr
     return signature
 
 
-def _looked_at(
-    project: Project, candidate: Candidate, found: Mapping[str, Evidence]
+def _signed_hashes(
+    project: Project, candidate: Candidate, evidence: Mapping[str, Evidence]
 ) -> dict[str, str]:
-    """Hashes of what is signed, after the bytes behind them were checked."""
-    if not JUDGED & found.keys():
+    """Hashes of the evidence that is signed, after a check of the files."""
+    if not JUDGED & evidence.keys():
         raise NotFoundError(
             f"candidate {candidate.id} was not evaluated",
-            "something to look at",
+            "evidence to sign",
             f"run: podium evaluate {candidate.id}, or podium backtest where it forecasts",
         )
     artifact.verify(project.store / candidate.artifact_path, candidate.artifact_hash)
-    hashes = {"seen": seen(found)}
-    if KIND in found:
-        verify_bundle(project, found[KIND])
-        hashes |= {"bundle": found[KIND].notes["bundle"], "evaluation": found[KIND].id}
+    hashes = {"seen": seen(evidence)}
+    if KIND in evidence:
+        verify_bundle(project, evidence[KIND])
+        hashes |= {"bundle": evidence[KIND].notes["bundle"], "evaluation": evidence[KIND].id}
     return hashes
 
 
-def _newest(found: Mapping[str, Evidence]) -> Evidence:
-    return max((e for e in found.values() if e.kind != SIGNATURE), key=lambda e: e.created_at)
+def _newest(evidence: Mapping[str, Evidence]) -> Evidence:
+    return max((e for e in evidence.values() if e.kind != SIGNATURE), key=lambda e: e.created_at)
 
 
 def _others(before: Evidence | None, hashes: Mapping[str, str], me: str) -> list[dict[str, str]]:
-    """What other people have signed of the same findings."""
+    """Signatures of other people for the same evidence."""
     if before is None or before.notes.get("seen") != hashes["seen"]:
         return []
     return [one for one in json.loads(before.notes["signatures"]) if one["by"] != me]

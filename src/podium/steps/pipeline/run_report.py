@@ -11,13 +11,11 @@ from podium.evidence import Evidence
 from podium.ledger import reads
 from podium.portfolio import periods_per_year
 from podium.record import finite_or_none
-from podium.render.blocks import short
 from podium.render.values import (
     ClassRow,
     EquityCurves,
     FoldRow,
     GateRow,
-    RankRow,
     SelectionBiasRow,
     SlotReport,
     TuningPoint,
@@ -26,8 +24,7 @@ from podium.render.values import (
 from podium.steps.decisions.backtest import BENCHMARKS, BacktestResult
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
-from podium.steps.search.results import Analysis, FoldScores
-from podium.steps.trials import baselines
+from podium.steps.search.results import Analysis
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
@@ -44,6 +41,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
     analysis: Analysis = made["analyze"]
     promotion: Promotion = made["promote"]
     tuned, candidate = analysis.extension.tuned, made["finalize"].candidate
+    ranking, every = analysis.ranked(), [*analysis.extension.configs, analysis.reference]
     data = tuned.data
     # A task whose stages have neither says no more than the folds do.
     judged: dict[str, Any] = {"target": data.subject, "horizon": data.horizon}
@@ -75,14 +73,16 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
             for row in tuned.trials
         ],
         tuning_naive=tuned.reference_score,
-        folds=[_fold(e, e is analysis.chosen) for e in analysis.extension.configs]
-        + [_fold(analysis.reference, False)],
+        folds=[
+            FoldRow(row.label, one.scores, one.mean, row.chosen)
+            for row, one in zip(ranking, every, strict=True)
+        ],
         folds_naive_mean=analysis.reference.mean,
         classes=[
             ClassRow(one.name, **{k: finite_or_none(v) for k, v in one.figures().items()})
             for one in analysis.chosen.classes
         ],
-        ranking=ranking_rows(analysis),
+        ranking=ranking,
         luck=luck_rows(analysis),
         luck_basis=luck_basis(analysis),
         lineage=[
@@ -150,36 +150,6 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
         f"{evidence.scalar('naive_macro_f1'):.4g}.",
         "commands": commands if promotion.stage is not Stage.CHAMPION else commands[:1],
     }
-
-
-def ranking_rows(analysis: Analysis) -> list[RankRow]:
-    """The extended configs, best first, and the best baseline."""
-    found, configs = analysis.ranking, analysis.extension.configs
-    tests = [
-        (finite_or_none(test.p_value), finite_or_none(corrected))
-        for test, corrected in zip(found.against_naive, found.corrected.tolist(), strict=True)
-    ]
-    told = not found.reason
-    # Of another loss than the metric they would stand beside the wrong means.
-    own = not analysis.extension.tuned.data.task.loss
-    return [
-        RankRow(
-            _label(extended),
-            finite_or_none(extended.mean),
-            finite_or_none(interval.low) if own else None,
-            finite_or_none(interval.high) if own else None,
-            *p_values,
-            in_set=included if told else None,
-            chosen=extended is analysis.chosen,
-        )
-        for extended, interval, p_values, included in zip(
-            [*configs, analysis.reference],
-            found.intervals(),
-            [*tests, (None, None)],
-            found.included,
-            strict=True,
-        )
-    ]
 
 
 def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
@@ -260,16 +230,6 @@ def _curves(project: Project, trading: Evidence) -> EquityCurves:
             for name in ("times", "candidate", *BENCHMARKS)
         )
     return EquityCurves(times, mine, equal, hold)
-
-
-def _fold(extended: FoldScores, chosen: bool) -> FoldRow:
-    return FoldRow(_label(extended), extended.scores, extended.mean, chosen)
-
-
-def _label(extended: FoldScores) -> str:
-    if extended.family == baselines.NAIVE:
-        return f"{extended.family} {baselines.method_of(extended)}"
-    return f"{extended.family} {short(extended.config)}"
 
 
 def _limits(limits: Mapping[str, float]) -> str:

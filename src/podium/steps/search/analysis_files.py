@@ -1,9 +1,9 @@
-"""``best_config.json`` and ``analysis_plots/``: the chosen config, why, and what it was held to."""
+"""``best_config.json`` and ``analysis_plots/``: the chosen config, the reasons and the pictures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,9 @@ from podium.ledger.reads import TrialRow
 from podium.ledger.runs import Observation
 from podium.prediction import Prediction
 from podium.render import analysis_plots as plots
-from podium.render.blocks import short
 from podium.split import Split
 from podium.steps.search.extended_files import tuned_order
-from podium.steps.search.impact import LUCK, ranked
+from podium.steps.search.impact import CHANCE, ranked
 from podium.steps.search.results import Analysis, FoldScores, SearchResult
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import baselines
@@ -41,21 +40,21 @@ SCHEMA = 1
 
 
 def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
-    """The extended configs, best first: what the search saw of each, and what the folds say.
+    """The extended configs, best first, with their scores in the search and over the folds.
 
-    ``accuracy_improvement`` is how much better the folds' mean is than the search's score: of a
-    target that goes either way, in shares of windows whose direction is forecast right; else as
-    the part of the score by which the metric is better. Negative where the search saw it too well.
+    ``accuracy_improvement`` is the gain of the folds' mean over the search's score: for a target
+    with a direction as a share of windows whose direction is forecast right, else relative to the
+    score. It is negative where the search was too optimistic.
     """
     extension = analysis.extension
     metric = extension.tuned.data.section.metric
     sign = registry.direction(metric).sign
     order = tuned_order(extension)
-    found = []
+    rows = []
     for rank, config in enumerate(extension.configs, 1):
         gain = sign * (config.tuning_score - config.mean) / abs(config.tuning_score or math.nan)
         right = _directions(project, analysis, config)
-        found.append(
+        rows.append(
             {
                 "rank": rank,
                 "family": config.family,
@@ -72,7 +71,7 @@ def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
                 "directional_accuracy": right,
             }
         )
-    return found
+    return rows
 
 
 def _directions(
@@ -80,7 +79,7 @@ def _directions(
 ) -> dict[str, float] | None:
     """Share of windows whose direction is forecast right, in the search and over the folds.
 
-    None where a target has no direction, or the forecasts were not kept.
+    None where a target has no direction, or the forecasts are not stored.
     """
     extension = analysis.extension
     tuned, target = extension.tuned, extension.tuned.data.section.target
@@ -91,14 +90,14 @@ def _directions(
         return None
 
     def share(rows: list[TrialRow], split: Split) -> float:
-        # Of each fold by itself, as the metric is averaged too.
+        # Each fold separately, as for the metric.
         return float(np.mean([_right(project, one, split, tuned) for one in rows]))
 
-    found = {
+    shares = {
         "tuned": share([row], tuned.split),
         "extended": share([*config.folds], extension.split),
     }
-    return found if all(map(math.isfinite, found.values())) else None
+    return shares if all(map(math.isfinite, shares.values())) else None
 
 
 def _trial_of(tuned: SearchResult, config: FoldScores) -> TrialRow | None:
@@ -125,56 +124,56 @@ def _right(project: Project, row: TrialRow, split: Split, tuned: SearchResult) -
 
 
 def write(project: Project, analysis: Analysis) -> list[Path]:
-    """Write the slot's files where they say something else by now; returns those it has.
+    """Write the slot's files where they are missing or outdated; returns their paths.
 
     Raises
     ------
     DataError
-        No room is left.
+        The disk is full.
     """
     paths, tuned = project.config.paths, analysis.extension.tuned
     if not (paths.best_config or paths.plots):
         return []
-    slot, study, told = tuned.data.slot, tuned.study.id, compared(project, analysis)
+    slot, study, comparison = tuned.data.slot, tuned.study.id, compared(project, analysis)
     written: list[Path] = []
     place = Path(paths.best_config)
     aside = output_folder(project, slot, str(place.parent))
-    # First, since files that go aside lie in their folder.
+    # First, since moved files lie in this folder.
     if paths.plots:
         out = OutputFolder(project, slot, paths.plots, (RESULTS, *PICTURES), "study")
         aside = out.place
         header = {"podium": SCHEMA, "study": study, "slot": slot}
         out.claim(study, header)
-        results = {**header, **_results(analysis, told)}
+        results = {**header, **_results(analysis, comparison)}
         pictures = partial(_pictures, project, analysis)
         out.fill(results, "the analysis is", PICTURES, pictures)
         written = [out.folder]
     if paths.best_config:
-        # Another search's goes aside; what podium did not write, or somebody changed, stays.
+        # A file of another search is moved; a changed one, or one that is not podium's, stays.
         out = OutputFolder(
             project, slot, str(place.parent), (place.name,), "study", aside=aside, about=_unchanged
         )
         out.claim(study)
-        if out.put(place.name, json_file(_best(project, analysis, told))):
+        if out.put(place.name, json_file(_best(project, analysis, comparison))):
             project.reporter.say(f"the chosen config is in {project.shown(out.marker)}")
         written.insert(0, out.marker)
     return written
 
 
 def _unchanged(best: Any) -> Mapping[str, Any]:
-    """What a config file of podium's says of itself; nothing where its config is another."""
+    """Metadata of a config file of podium; empty where its config was changed."""
     about: dict[str, Any] = best["metadata"]
     same = about["config_hash"] == config_hash(best["family"], best["config"])
     return about if same else {}
 
 
-def _best(project: Project, analysis: Analysis, told: list[dict[str, Any]]) -> dict[str, Any]:
+def _best(project: Project, analysis: Analysis, comparison: list[dict[str, Any]]) -> dict[str, Any]:
     extension, chosen = analysis.extension, analysis.chosen
     tuned, reference = extension.tuned, analysis.reference
     data, metric = tuned.data, tuned.data.section.metric
     place = extension.configs.index(chosen)
     row = _trial_of(tuned, chosen)
-    mine = told[place]
+    mine = comparison[place]
     return {
         "family": chosen.family,
         "config": chosen.config,
@@ -214,7 +213,7 @@ def _best(project: Project, analysis: Analysis, told: list[dict[str, Any]]) -> d
     }
 
 
-def _results(analysis: Analysis, told: list[dict[str, Any]]) -> dict[str, Any]:
+def _results(analysis: Analysis, comparison: list[dict[str, Any]]) -> dict[str, Any]:
     tuned, reference = analysis.extension.tuned, analysis.reference
     return {
         "metric": tuned.data.section.metric,
@@ -224,7 +223,7 @@ def _results(analysis: Analysis, told: list[dict[str, Any]]) -> dict[str, Any]:
         "chosen": analysis.extension.configs.index(analysis.chosen) + 1,
         "why": analysis.reason,
         "against_the_next": analysis.distinguishable,
-        "configs": told,
+        "configs": comparison,
     }
 
 
@@ -233,10 +232,9 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
     tuned, data = extension.tuned, extension.tuned.data
     slot, metric, way = data.slot, data.section.metric, data.direction
     better = f"{'higher' if way == 'max' else 'lower'} is better"
-    named = _labels(extension.configs)
+    named = extension.labels
     files = TuningFiles(project, tuned.study, data, tuned.split)
     trials = files.trials(tuned.trials, tuned.feasible)
-    # Another family has other hyperparameters.
     of_family = [one for one in trials if one.row.family == chosen.family]
     mine = [one for one in of_family if math.isfinite(one.shown.value)]
     configs = [one.row.config for one in mine]
@@ -246,7 +244,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
     history = partial(files.picture, trials, tuned.reference_score)
 
     def importance() -> bytes:
-        # Trials that were given up are compared with the others where those were then.
+        # With pruned trials, all are compared at the same epoch.
         epochs = min((one.row.epochs for one in mine if one.row.epochs), default=0)
         early = any(one.row.state is State.PRUNED for one in mine)
         grounds = (data.dataset.fingerprint, data.task_hash, tuned.split.hash)
@@ -260,8 +258,8 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
             plots.Bar(
                 one.hyperparam,
                 one.strength,
-                one.sentence,
-                one.strength >= 0 and LUCK not in one.sentence,
+                one.finding,
+                one.strength >= 0 and CHANCE not in one.finding,
             )
             for one in (ranked(runs, metric, {metric: way}) if runs else [])
         ]
@@ -315,11 +313,3 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
         return plots.curves_png(configs, title, f"{loss} of {data.subject}")
 
     return dict(zip(PICTURES, (history, importance, parallel, folds, curves), strict=True))
-
-
-def _labels(configs: Sequence[FoldScores]) -> list[str]:
-    """Each config by what not all of them have."""
-    first, *others = [c.config for c in configs]
-    same = {k for k, v in first.items() if others and all(c.get(k) == v for c in others)}
-    differing = [{k: v for k, v in c.config.items() if k not in same} for c in configs]
-    return [f"{c.family} {short(d)}".rstrip() for c, d in zip(configs, differing, strict=True)]

@@ -23,29 +23,48 @@ from podium.trial import config_hash
 
 @on_slot("analyze")
 def analyze(project: Project, slot: str) -> Analysis:
-    """Judge the slot's newest cross-validation as it is; nothing is trained.
+    """Choose a config of the slot's newest cross-validation; nothing is trained.
+
+    The choice is the best mean over the folds, or a simpler config within one standard error of it.
+
+    Parameters
+    ----------
+    slot : str, optional
+        Default: the default slot.
+
+    Returns
+    -------
+    Analysis
+        Its files are ``best_config.json`` and ``analysis_plots/``.
 
     Raises
     ------
     NotFoundError
-        There is none, or the slot asks another question by now.
+        Nothing is cross-validated, or the slot's data or settings have changed since.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("demo") as project:  # doctest: +SKIP
+    ...     project.slot("us4/D/return").analyze().chosen.config
+    {'lstm_units': 16, 'learning_rate': 0.0028, ...}
     """
     with extension_left(project, slot) as extension:
         return analyzed(project, extension)
 
 
 def analyzed(project: Project, extension: CrossValidation) -> Analysis:
-    """Judge an extension, and leave what there is to see of it."""
+    """Analyze a cross-validation and write its files."""
     return write_files(project, compute(project, extension))
 
 
 def write_files(project: Project, analysis: Analysis) -> Analysis:
-    """The same with its files, written where they are not what they should be."""
+    """Write the files of an analysis where they are missing or outdated."""
     return replace(analysis, files=analysis_files.write(project, analysis))
 
 
 def compute(project: Project, extension: CrossValidation) -> Analysis:
-    """One standard error rule, the reference beside it, the luck reckoned with; writes nothing."""
+    """Choose by the one-standard-error rule, with tests and selection bias; writes nothing."""
     data, naive = extension.tuned.data, extension.tuned.reference
     assert naive is not None
     best, sign = extension.configs[0], data.direction.sign
@@ -76,19 +95,19 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
         )
     if extension.split.times is not None and not extension.split.ordered:
         reason += (
-            f"; {extension.split.name} also trains on what came after the bars it validates: "
-            "enough to choose a config, no record of how it would have done"
+            f"; {extension.split.name} also trains on bars after the validation bars, so the "
+            "scores serve the choice and are no forecast record"
         )
     reference = extension.baselines[0]
     losses = [_by_period(c) for c in extension.configs]
-    found = ranking(np.column_stack(losses), _by_period(reference), data.horizon)
+    ranked = ranking(np.column_stack(losses), _by_period(reference), data.horizon)
     return Analysis(
         extension=extension,
         chosen=chosen,
         reference=reference,
-        against_naive=found.against_naive[extension.configs.index(chosen)],
+        against_naive=ranked.against_naive[extension.configs.index(chosen)],
         looked_at=looked_at,
-        ranking=found,
+        ranking=ranked,
         luck=luck,
         reason=reason,
         distinguishable=_next(extension, chosen, data.horizon),
@@ -101,17 +120,17 @@ def _complexity(extended: FoldScores, data: TaskData) -> float:
 
 
 def _by_period(extended: FoldScores) -> Floats:
-    """Loss of each decision, tickers of a day averaged: they are not independent of each other."""
+    """Loss of each decision; tickers of a day, which are dependent, are averaged."""
     return by_period(extended.losses, extended.units)
 
 
 def _next(extension: CrossValidation, chosen: FoldScores, horizon: int) -> str:
     others = [c for c in extension.configs if c is not chosen]
     if not others:
-        return "only one config was extended, so there is nothing to tell it from"
+        return "there is no other config"
     test = diebold_mariano(_by_period(chosen), _by_period(others[0]), horizon)
     if test.reason:
-        return f"whether it differs from the next config cannot be told: {test.reason}"
+        return f"the difference from the next config is undecidable: {test.reason}"
     if test.p_value < 0.05:
-        return f"it can be told from the next config (p = {test.p_value:.2g})"
-    return f"it cannot be told from the next config (p = {test.p_value:.2g}): a tie, not a win"
+        return f"it is distinguishable from the next config (p = {test.p_value:.2g})"
+    return f"it is not distinguishable from the next config (p = {test.p_value:.2g})"

@@ -1,4 +1,4 @@
-"""Train the best configs again over folds, walk-forward by default, beside the baselines."""
+"""Cross-validate the best configs of a search beside the baselines, by default walk-forward."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from podium.steps.search.handover import (
     settings_of,
 )
 from podium.steps.search.results import ClassScores, CrossValidation, FoldScores, SearchResult
-from podium.steps.search.tune import GIVEN, search_left
+from podium.steps.search.tune import OVERRIDES, search_left
 from podium.steps.trials import execute
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.execute import Planned
@@ -46,15 +46,22 @@ PHASE = "extend"
 
 @on_slot("extend")
 def extend(project: Project, slot: str, *, study: str = "") -> CrossValidation:
-    """Cross-validate the best configs of the newest finished search, or what is left of that.
+    """Cross-validate the best configs of the newest finished search, beside the baselines.
 
-    By default each fold trains on all that ended before its validation part begins; with any
-    splitter no training label meets a validation label.
+    By default each fold trains on all bars before its validation part; with every splitter the
+    training labels end before or begin after the validation labels. An interrupted
+    cross-validation continues.
 
     Parameters
     ----------
+    slot : str, optional
+        Default: the default slot.
     study : str, optional
         Id of another finished search of the slot.
+
+    Returns
+    -------
+    CrossValidation
 
     Raises
     ------
@@ -63,83 +70,90 @@ def extend(project: Project, slot: str, *, study: str = "") -> CrossValidation:
     DataError
         Too few bars for the folds.
     UsageError
-        A splitter that cannot cross-validate, or numbers that it does not take.
+        A splitter without folds, or settings that it does not have.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("demo") as project:  # doctest: +SKIP
+    ...     project.slot("us4/D/return").extend(folds=8).configs[0].mean
+    0.002339
     """
-    with search_left(project, slot, study) as (found, other):
+    with search_left(project, slot, study) as (search, other):
         which = "chosen by its id" if study else "the newest finished one"
         project.reporter.say(
-            f"{slot}: the configs are those of search {found.study.id}, {which}: "
-            f"{len(found.trials)} trials, best {found.data.section.metric} "
-            f"{found.best.score:.4g}{other}"
+            f"{slot}: the configs are those of search {search.study.id}, {which}: "
+            f"{len(search.trials)} trials, best {search.metric} {search.best.score:.4g}{other}"
         )
-        return cross_validate(project, found)
+        return cross_validate(project, search)
 
 
 @contextmanager
 def extension_left(project: Project, slot: str) -> Iterator[CrossValidation]:
-    """The slot's newest cross-validation as it is, under the settings it had; trains nothing.
+    """The slot's newest cross-validation with the settings that it had; trains nothing.
 
     Raises
     ------
     NotFoundError
-        There is none, or the slot asks another question by now.
+        Nothing is cross-validated, or the slot's data or settings have changed since.
     """
-    with search_left(project, slot, step=PHASE) as (found, other):
-        extension, done, total = load(project, found)
+    with search_left(project, slot, step=PHASE) as (search, other):
+        extension, done, total = load(project, search)
         if extension is None:
             raise NotFoundError(
                 f"{slot}: {done} of {total} folds are on record", fix=f"run: podium extend {slot}"
             )
         project.reporter.say(
-            f"{slot}: the folds are those of search {found.study.id}, the newest ones{other}"
+            f"{slot}: the folds are those of search {search.study.id}, the newest ones{other}"
         )
         yield extension
 
 
-def cross_validate(project: Project, found: SearchResult) -> CrossValidation:
-    """Cross-validate the best configs of a finished search, or what is left of that.
+def cross_validate(project: Project, search: SearchResult) -> CrossValidation:
+    """Cross-validate the best configs of a finished search; folds on record are not repeated.
 
     All folds of a family's configs are one batch, so that no worker waits for the slowest fold of
-    each config. Numbers and keys of trials say nothing of batches.
+    each config. Numbers and keys of trials do not depend on batches.
     """
-    split = folds_of(project.config.extend, found.data.tuning, found.data.splitter)
+    split = folds_of(project.config.extend, search.data.tuning, search.data.splitter)
     project.ledger.write(writes.put_split, split)
-    context = StudyContext(project, found.study, found.data, split)
-    asked = planned(project, found, split)
-    total = sum(len(one.plans) for one in asked if one.phase == PHASE)
-    label, way = f"{found.data.slot}: extend", found.data.direction
+    context = StudyContext(project, search.study, search.data, split)
+    configs = planned(project, search, split)
+    total = sum(len(one.plans) for one in configs if one.phase == PHASE)
+    label, way = f"{search.data.slot}: extend", search.data.direction
     callback = execute.Progress(project, label, total, way)
     rows: dict[int, list[TrialRow]] = {}
-    with extended_files.keeping(project, found.data.slot) as place:
-        for phase, family in dict.fromkeys((one.phase, one.row.family) for one in asked):
+    with extended_files.model_folder(project, search.data.slot) as place:
+        for phase, family in dict.fromkeys((one.phase, one.row.family) for one in configs):
             mine = [
-                n for n, one in enumerate(asked) if (one.phase, one.row.family) == (phase, family)
+                n for n, one in enumerate(configs) if (one.phase, one.row.family) == (phase, family)
             ]
             searched = phase == PHASE
-            job = execute.job_of(found.data, split, family)
+            job = execute.job_of(search.data, split, family)
             ended = execute.run(
                 context,
                 replace(job, save_to=place) if searched else job,
-                [plan for n in mine for plan in asked[n].plans],
+                [plan for n in mine for plan in configs[n].plans],
                 callback if searched else execute.no_callback,
-                store_model=extended_files.Stay(place, split) if searched else None,
+                store_model=extended_files.LastFoldModels(place, split) if searched else None,
             )
             folds = len(split.folds)
             rows |= {n: ended[k * folds : (k + 1) * folds] for k, n in enumerate(mine)}
-    extension = _extension(project, found, split, asked, [rows[n] for n in range(len(asked))])
+    ordered = [rows[n] for n in range(len(configs))]
+    extension = _extension(project, search, split, configs, ordered)
     if len(extension.configs) < project.config.extend.top:
         project.reporter.say(
-            f"{found.data.slot}: {len(extension.configs)} configs are cross-validated, "
-            f"{project.config.extend.top} were asked for (extend.top): the search has no more"
+            f"{search.data.slot}: {len(extension.configs)} configs are cross-validated, not "
+            f"{project.config.extend.top} (extend.top), as the search has no more"
         )
     return write_files(project, extension)
 
 
 def write_files(project: Project, extension: CrossValidation) -> CrossValidation:
-    """The same with its receipt and files, written where they are not what they should be."""
+    """Write the receipt and the files of a cross-validation where missing or outdated."""
     outputs = {
         STUDY: extension.tuned.study.id,
-        GIVEN: extension.tuned.given,
+        OVERRIDES: extension.tuned.overrides,
         SETTINGS: settings_of(project, "tune", "space", "extend"),
     }
     slot = extension.tuned.data.slot
@@ -147,67 +161,75 @@ def write_files(project: Project, extension: CrossValidation) -> CrossValidation
     return replace(extension, folder=extended_files.write(project, extension))
 
 
-def inputs(project: Project, found: SearchResult | None) -> dict[str, Any]:
-    """Everything that the folds depend on, by name; None where it is not known yet.
+def inputs(project: Project, search: SearchResult | None) -> dict[str, Any]:
+    """Inputs of the folds by name; None where a value is not known yet.
 
     Parameters
     ----------
-    found : SearchResult, optional
-        The finished search, if it is.
+    search : SearchResult, optional
+        None while the search is not finished.
     """
     settings = asdict(project.config.extend)
     configs = None
-    if found is not None:
-        split = folds_of(project.config.extend, found.data.tuning, found.data.splitter)
-        asked = planned(project, found, split)
-        configs = digest([_key(found, split, one, plan) for one in asked for plan in one.plans])
+    if search is not None:
+        split = folds_of(project.config.extend, search.data.tuning, search.data.splitter)
+        plans = planned(project, search, split)
+        configs = digest([_key(search, split, one, plan) for one in plans for plan in one.plans])
     return {
         **{f"extend.{name}": value for name, value in settings.items()},
         "tune.seed": project.config.tune.seed,
-        "search": None if found is None else found.study.id,
+        "search": None if search is None else search.study.id,
         "configs and folds": configs,
     }
 
 
-def load(project: Project, found: SearchResult) -> tuple[CrossValidation | None, int, int]:
-    """The extension where all of it is on record; how many of how many folds are.
+def load(project: Project, search: SearchResult) -> tuple[CrossValidation | None, int, int]:
+    """Read a cross-validation from the record; None where folds are missing.
 
-    Nothing is written.
+    Returns
+    -------
+    CrossValidation or None, int, int
+        Then the numbers of folds on record and of all folds.
     """
-    split = folds_of(project.config.extend, found.data.tuning, found.data.splitter)
-    asked = planned(project, found, split)
-    keys = [[_key(found, split, one, plan) for plan in one.plans] for one in asked]
+    split = folds_of(project.config.extend, search.data.tuning, search.data.splitter)
+    configs = planned(project, search, split)
+    keys = [[_key(search, split, one, plan) for plan in one.plans] for one in configs]
     with project.ledger.reading() as tx:
         known = reads.trials_by_key(project.ledger, tx, [key for of in keys for key in of])
-        linked = reads.trials_of(project.ledger, tx, found.study.id, PHASE, EXTEND_BASELINE)
-    there = {(row.phase, row.number, row.id) for row in linked}
+        linked = reads.trials_of(project.ledger, tx, search.study.id, PHASE, EXTEND_BASELINE)
+    links = {(row.phase, row.number, row.id) for row in linked}
     rows = [
         [
             replace(known[key], phase=plan.phase, number=plan.number)
             for key, plan in zip(of, one.plans, strict=True)
             if key in known
             and known[key].state in (State.COMPLETE, State.FAILED)
-            and (plan.phase, plan.number, known[key].id) in there
+            and (plan.phase, plan.number, known[key].id) in links
         ]
-        for of, one in zip(keys, asked, strict=True)
+        for of, one in zip(keys, configs, strict=True)
     ]
-    searched = [n for n, one in enumerate(asked) if one.phase == PHASE]
+    searched = [n for n, one in enumerate(configs) if one.phase == PHASE]
     done = sum(len(rows[n]) for n in searched)
-    total = sum(len(asked[n].plans) for n in searched)
-    if any(len(has) < len(one.plans) for has, one in zip(rows, asked, strict=True)):
+    total = sum(len(configs[n].plans) for n in searched)
+    if any(len(has) < len(one.plans) for has, one in zip(rows, configs, strict=True)):
         return None, done, total
-    return _extension(project, found, split, asked, rows), done, total
+    return _extension(project, search, split, configs, rows), done, total
 
 
 def folds_of(settings: ExtendSection, samples: HasSamples, usual: str = "walk_forward") -> Split:
-    """Folds as ``[extend]`` asks for them; ``usual`` is the splitter where it names none.
+    """Folds of ``[extend]``.
+
+    Parameters
+    ----------
+    usual : str
+        Splitter where ``extend.splitter`` is empty.
 
     Raises
     ------
     DataError
         Too few bars for the folds.
     UsageError
-        A splitter that cannot cross-validate, or numbers that it does not take.
+        A splitter without folds, or settings that it does not have.
     """
     splitter = settings.splitter or usual
     split = registry.load("splitters", splitter).split
@@ -220,7 +242,7 @@ def folds_of(settings: ExtendSection, samples: HasSamples, usual: str = "walk_fo
     }
     problems = Problems(
         Problem(
-            f"extend.{name} is {value}, and {splitter} takes no {name}",
+            f"extend.{name} is {value}, but {splitter} has no {name}",
             fix="leave it out or choose another splitter",
         )
         for name, value in chosen.items()
@@ -229,14 +251,14 @@ def folds_of(settings: ExtendSection, samples: HasSamples, usual: str = "walk_fo
     if "folds" not in takes:
         problems.add(f"extend.splitter is '{splitter}'", "a splitter that makes folds")
     UsageError.raise_for(problems)
-    found: Split = split(samples, folds=settings.folds, **chosen)
-    return found
+    folds: Split = split(samples, folds=settings.folds, **chosen)
+    return folds
 
 
 def _top(
     finalists: Sequence[TrialRow], trials: Sequence[TrialRow], count: int, way: Direction
 ) -> list[TrialRow]:
-    """Best trials of different configs: finalists as they were ranked, then by the score."""
+    """Best trials of different configs: finalists in their order, then by the score."""
     best: dict[str, TrialRow] = {}
     others = sorted(
         (r for r in trials if r.state is State.COMPLETE),
@@ -249,7 +271,7 @@ def _top(
 
 @dataclass(frozen=True, eq=False)
 class FoldPlan:
-    """One config that is to be trained on every fold: the search's trial of it, and the plans."""
+    """One config for every fold: its trial in the search and its planned trainings."""
 
     phase: str
     row: TrialRow
@@ -257,17 +279,20 @@ class FoldPlan:
     plans: Sequence[Planned]
 
 
-def planned(project: Project, found: SearchResult, split: Split) -> list[FoldPlan]:
-    """Every config with its trainings: the best of the search, then the baselines."""
+def planned(project: Project, search: SearchResult, split: Split) -> list[FoldPlan]:
+    """Planned trainings of the best configs of the search, then of the baselines."""
     settings, n_folds = project.config.extend, len(split.folds)
     top = _top(
-        [one.row for one in found.finalists], found.eligible, settings.top, found.data.direction
+        [one.row for one in search.finalists],
+        search.eligible,
+        settings.top,
+        search.data.direction,
     )
     chosen = [
         (PHASE, rank, row, execute.with_epochs(row.config, settings.epochs))
         for rank, row in enumerate(top)
     ]
-    beside = [(EXTEND_BASELINE, row.number, row, row.config) for row in found.baselines]
+    references = [(EXTEND_BASELINE, row.number, row, row.config) for row in search.baselines]
     return [
         FoldPlan(
             phase,
@@ -286,25 +311,25 @@ def planned(project: Project, found: SearchResult, split: Split) -> list[FoldPla
                 for fold in split.folds
             ],
         )
-        for phase, rank, row, config in [*chosen, *beside]
+        for phase, rank, row, config in [*chosen, *references]
     ]
 
 
-def _key(found: SearchResult, split: Split, one: FoldPlan, plan: Planned) -> str:
-    return execute.key_of(found.data, split, one.row.family, plan).hash
+def _key(search: SearchResult, split: Split, one: FoldPlan, plan: Planned) -> str:
+    return execute.key_of(search.data, split, one.row.family, plan).hash
 
 
 def _extension(
     project: Project,
-    found: SearchResult,
+    search: SearchResult,
     split: Split,
-    asked: Sequence[FoldPlan],
+    planned_configs: Sequence[FoldPlan],
     rows: Sequence[Sequence[TrialRow]],
 ) -> CrossValidation:
-    made: dict[str, list[FoldScores]] = {PHASE: [], EXTEND_BASELINE: []}
-    for one, folds in zip(asked, rows, strict=True):
-        losses, units = _losses(project, found.data, folds)
-        made[one.phase].append(
+    scores: dict[str, list[FoldScores]] = {PHASE: [], EXTEND_BASELINE: []}
+    for one, folds in zip(planned_configs, rows, strict=True):
+        losses, units = _losses(project, search.data, folds)
+        scores[one.phase].append(
             FoldScores(
                 one.row.family,
                 one.config,
@@ -312,23 +337,23 @@ def _extension(
                 folds,
                 losses,
                 units,
-                _best_epoch(project, found.data, folds),
+                _best_epoch(project, search.data, folds),
                 max(1, len(split.paths)),
-                _class_scores(project, found.data, split, folds),
+                _class_scores(project, search.data, split, folds),
             )
         )
-    configs, beside = (_ranked(made[phase], found.data) for phase in (PHASE, EXTEND_BASELINE))
-    return CrossValidation(found, split, configs, beside)
+    configs, references = (_ranked(scores[n], search.data) for n in (PHASE, EXTEND_BASELINE))
+    return CrossValidation(search, split, configs, references)
 
 
 def _best_epoch(project: Project, data: TaskData, rows: Sequence[TrialRow]) -> int:
-    """Epoch with the best mean over the folds; one fold's own best is mostly luck."""
+    """Epoch with the best mean over the folds; the best one of a single fold is mostly noise."""
     *_, (part, name, way) = data.curves()
-    found = project.ledger.read(reads.curves, [row.id for row in rows], part, name)
-    shortest = min(len(curve) for curve in found.values())
+    curves = project.ledger.read(reads.curves, [row.id for row in rows], part, name)
+    shortest = min(len(curve) for curve in curves.values())
     if not shortest:
         return 0
-    mean = way.sign * np.mean([curve[:shortest] for curve in found.values()], axis=0)
+    mean = way.sign * np.mean([curve[:shortest] for curve in curves.values()], axis=0)
     return int(np.nanargmin(mean)) + 1 if np.isfinite(mean).any() else 0
 
 
@@ -355,9 +380,9 @@ def _class_scores(
         if row.prediction_hash is not None:
             values = project.ledger.read(reads.array, row.prediction_hash)
             _, validation = data.task.parts(data.tuning, folds[row.fold])
-            found = data.task.read(values, data.tuning, folds[row.fold])
-            assert isinstance(found, ClassPrediction)
-            counts = confusion(validation.truth(), found.chosen, len(names))
+            prediction = data.task.read(values, data.tuning, folds[row.fold])
+            assert isinstance(prediction, ClassPrediction)
+            counts = confusion(validation.truth(), prediction.chosen, len(names))
             _, recall, f1 = rates(counts)
             figures = np.where(counts.sum(axis=1) > 0, [f1, recall], np.nan)
         scores.append(figures)
@@ -368,7 +393,7 @@ def _class_scores(
 def _ranked(configs: Sequence[FoldScores], data: TaskData) -> list[FoldScores]:
     whole = [c for c in configs if math.isfinite(c.mean)]
     if not whole:
-        reason = next((r.reason for c in configs for r in c.folds if r.reason), "no reason kept")
+        reason = next((r.reason for c in configs for r in c.folds if r.reason), "no reason")
         raise NotFoundError(
             f"{data.slot}: every config failed on some fold; {reason.strip().splitlines()[-1]}",
             fix=f"run: podium show {configs[0].folds[0].id}" if configs else "",

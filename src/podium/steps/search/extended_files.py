@@ -1,4 +1,4 @@
-"""``extended_training_results/``: what cross-validation found, and each config's last model."""
+"""``extended_training_results/``: scores of the cross-validation, and each config's last model."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ PARTS = (RESULTS, f"{MODEL}*")
 SCHEMA = 1
 
 
-def keeping(project: Project, slot: str) -> AbstractContextManager[str]:
-    """Place for models while folds are trained; empty: none are kept."""
+def model_folder(project: Project, slot: str) -> AbstractContextManager[str]:
+    """Folder of models while folds are trained; empty: no models are stored."""
     wanted = bool(project.config.paths.extended)
     return driver.work_folder(project, slot, "extend") if wanted else nullcontext("")
 
 
-class Stay:
-    """Which models become artefacts: of each config the one of its last fold, the newest bars.
+class LastFoldModels:
+    """Stores the model of each config's last fold, the newest bars, and deletes the others.
 
     Parameters
     ----------
     save_to : str
-        As in the job.
+        Folder of the job.
     """
 
     def __init__(self, save_to: str, split: Split) -> None:
         self.save_to, self.last = save_to, split.folds[-1].number
 
     def __call__(self, plan: Planned, ended: Ended) -> bool:
-        """Whether this one stays; the others are deleted."""
+        """Whether the model of a training is stored."""
         stays = ended.state is State.COMPLETE and plan.fold == self.last
         if not stays and self.save_to:
             shutil.rmtree(Path(self.save_to) / ended.task.trial_id, ignore_errors=True)
@@ -55,7 +55,7 @@ class Stay:
 
 
 def write(project: Project, extension: CrossValidation) -> Path | None:
-    """Write the slot's folder where it says something else by now; None where none is wanted."""
+    """Write the slot's folder where it is missing or outdated; None without ``paths.extended``."""
     if not project.config.paths.extended:
         return None
     slot, study = extension.tuned.data.slot, extension.tuned.study
@@ -67,30 +67,30 @@ def write(project: Project, extension: CrossValidation) -> Path | None:
             _put_model(out, extension, config, rank)
             for rank, config in enumerate(extension.configs, 1)
         ]
-        named = {f"{MODEL}{rank}" for rank in range(1, len(models) + 1)}
+        names = {f"{MODEL}{rank}" for rank in range(1, len(models) + 1)}
         for path in out.folder.glob(f"{MODEL}*"):
-            # Of a time when more configs were extended.
-            if path.name not in named and (path / CONFIG).is_file():
+            # Left by a cross-validation of more configs.
+            if path.name not in names and (path / CONFIG).is_file():
                 shutil.rmtree(path)
-    out.fill({**header, **_results(project, extension, models)}, "what the folds found is")
+    out.fill({**header, **_results(project, extension, models)}, "the cross-validation is")
     return out.folder
 
 
 def _put_model(
     out: OutputFolder, extension: CrossValidation, config: FoldScores, rank: int
 ) -> str | None:
-    """Name of the folder of a config's last model; None where no such model was kept."""
+    """Name of the folder of a config's last model; None where it is not stored."""
     row, name = config.folds[-1], f"{MODEL}{rank}"
     source = out.project.store / artifact.folder_of(row.artifact_hash or "")
     try:
         content = require_hash(source, row.artifact_hash or "")
     except DataError:
-        # It was never kept, or podium gc was told to remove it; the trial's numbers are on record.
+        # It was not stored, or podium gc removed it.
         shutil.rmtree(out.folder / name, ignore_errors=True)
         return None
     manifest = out.folder / name / MANIFEST
     if manifest.is_file() and manifest.read_bytes() != content:
-        # Another model had this rank.
+        # The model of another config with this rank.
         shutil.rmtree(manifest.parent)
     facts = {
         "podium": SCHEMA,
@@ -151,13 +151,13 @@ def _scores(config: FoldScores) -> dict[str, Any]:
 
 
 def tuned_order(extension: CrossValidation) -> list[FoldScores]:
-    """The extended configs, best first by what the search saw of them."""
+    """The extended configs in the order of their scores in the search."""
     sign = extension.tuned.data.direction.sign
     return sorted(extension.configs, key=lambda config: sign * config.tuning_score)
 
 
 def _bars(extension: CrossValidation, fold: Fold) -> dict[str, list[str]]:
-    """Which samples a fold's parts hold."""
+    """Span of the samples of each part of a fold."""
     span = extension.tuned.data.span
     return {
         part: span(bars)

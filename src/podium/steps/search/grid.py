@@ -1,4 +1,4 @@
-"""Train every config of a grid once, keep each model, log each run."""
+"""Train every config of a grid once, store each model and log each run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from podium.steps.workspace.verb import on_slot
 from podium.tasks._base import TaskData
 from podium.trial import State, trial_seed
 
-# A search draws the seeds of its trials by their numbers, from 0: a grid's is none of them.
+# Searches draw the seeds of their trials from the numbers 0, 1, ...; a grid's seed is none of them.
 SEED = -1
 
 
@@ -42,27 +42,40 @@ def grid(
 ) -> SearchResult:
     """Train every combination of some values, with one seed, to its full epochs.
 
-    Each model is kept, and logged in ``experiments/experiments_log.jsonl``; the best one of all
-    comparable grids becomes the active model. The same grid again trains nothing new; after a
-    kill it goes on.
+    Each model is stored and logged in ``experiments/experiments_log.jsonl``; the best one of all
+    comparable grids becomes the active model. The same grid again trains nothing new; an
+    interrupted one continues.
 
     Parameters
     ----------
-    slot : str
+    slot : str, optional
+        Default: the default slot.
     values : mapping of parameter to values, optional
-        What to combine; other parameters stay at the project's, else at the family's usual value.
+        Values to combine; other parameters have the project's or the family's default.
         Default: the family's own grid.
     family : str, optional
         Default: the slot's first one.
     budget : str, optional
-        A schedule (``podium list schedules``) that gives up what shows little; default: none.
+        A schedule (``podium list schedules``) that prunes trials. Default: none.
+
+    Returns
+    -------
+    SearchResult
+        ``trained`` is the number of new trials.
 
     Raises
     ------
     UsageError
-        Parameters or values the family cannot take, all at once, before anything is trained.
+        Parameters or values outside of the family's space, all at once; nothing is trained.
     NotFoundError
         No such family, or every trial failed.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("demo") as project:  # doctest: +SKIP
+    ...     project.slot("us4/D/return").grid({"lstm_units": [16, 32]}).best.config
+    {'lstm_units': 16, ...}
     """
     data = task_data(project.config, slot)
     split = validation_split(project, data)
@@ -98,48 +111,48 @@ def grid(
 def grid_space(
     project: Project, data: TaskData, name: str, values: Mapping[str, Sequence[Value]]
 ) -> Space:
-    """Space whose every parameter is a list: those of a grid, the others at one value.
+    """Space of a grid: its parameters have lists, the others one value.
 
     Raises
     ------
     UsageError
-        Parameters or values the family cannot take, all at once.
+        Parameters or values outside of the family's space, all at once.
     """
     family = data.family(name)
     theirs = project.config.space.get(name, {})
     space = space_of(project, data, name)
-    asked = values or default_grid(family.grid(data.tuning), theirs, space)
+    chosen = values or default_grid(family.grid(data.tuning), theirs, space)
     # By name, so that flags in another order are the same grid.
-    lists = {k: list(dict.fromkeys(v)) for k, v in sorted(asked.items())}
-    return space.narrowed(lists, "grid").only(asked)
+    lists = {k: list(dict.fromkeys(v)) for k, v in sorted(chosen.items())}
+    return space.narrowed(lists, "grid").only(chosen)
 
 
 def default_grid(
     family: Mapping[str, Sequence[Value]], theirs: Mapping[str, Any], narrowed: Space
 ) -> dict[str, Sequence[Value]]:
-    """A family's grid, where the project's own lists and ranges come first."""
-    found = {name: values for name, values in family.items() if name not in theirs}
+    """A family's grid; the project's lists and ranges precede its values."""
+    grid = {name: values for name, values in family.items() if name not in theirs}
     for name, parameter in narrowed.parameters.items():
         if name not in theirs:
             continue
         if isinstance(parameter, Choice):
-            found[name] = parameter.options
+            grid[name] = parameter.options
         elif inside := [v for v in family.get(name, ()) if parameter.holds(v)]:
-            found[name] = inside
-    return found
+            grid[name] = inside
+    return grid
 
 
 def _summarize(context: StudyContext, rows: Sequence[TrialRow], trained: int) -> None:
-    """Put the outcome of this invocation on record, for the users' log."""
+    """Put the outcome of this call on record, for the users' log."""
     ledger, data = context.project.ledger, context.data
     complete = [r for r in rows if r.state is State.COMPLETE and math.isfinite(r.score)]
     way, falls = data.direction, data.direction is Direction.MIN
     best = min(complete, key=lambda row: way.sign * row.score, default=None)
     loss = best.score if best else None
     if best and not falls:
-        # A score that is to be high is no loss, whoever compares the log's lines.
-        found = ledger.read(reads.results, [best.id], ["val_loss"])
-        loss = found[0][2] if found else None
+        # A score that is maximized is no loss.
+        rows_of_loss = ledger.read(reads.results, [best.id], ["val_loss"])
+        loss = rows_of_loss[0][2] if rows_of_loss else None
     summary = {
         "id": new_id("g"),
         "slot": data.slot,

@@ -1,8 +1,8 @@
-"""What the verb before left, with the settings it had: flags of one verb hold for the next ones.
+"""Receipts of the previous verb with its settings: flags of one verb hold for the next ones.
 
-A verb records the sections of the configuration that its result depends on. The next verb works
-under them, so ``extend --folds 8`` followed by ``analyze`` chooses from these eight folds, whatever
-podium.toml says. ``podium run`` never comes here: it answers podium.toml's question.
+A verb records the sections of the configuration that its result depends on, and the next verb uses
+them: after ``extend --folds 8``, ``analyze`` chooses from these eight folds, whatever podium.toml
+has. ``podium run`` does not use this module; it follows podium.toml.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ SETTINGS, STUDY = "settings", "study"
 
 
 def settings_of(project: Project, *sections: str) -> dict[str, Any]:
-    """Sections of the configuration as they hold now, for the receipt of a verb."""
-    found = {}
+    """Present values of sections of the configuration, for the receipt of a verb."""
+    settings = {}
     for name in sections:
         section = getattr(project.config, name)
-        found[name] = dict(section) if isinstance(section, Mapping) else asdict(section)
-    return found
+        settings[name] = dict(section) if isinstance(section, Mapping) else asdict(section)
+    return settings
 
 
 def left_by(project: Project, slot: str, step: str, study: str = "") -> Receipt | None:
-    """Newest receipt of a verb, or the newest one about a study; None: there is none.
+    """Newest receipt of a verb, or the newest one of a study; None without any.
 
     Raises
     ------
     NotFoundError
-        No finished search has that id; those there are, are listed.
+        No finished search has that id; the message lists the known ones.
     """
-    found = project.ledger.read(reads.newest_receipts, slot, step, None if study else 1)
+    receipts = project.ledger.read(reads.newest_receipts, slot, step, None if study else 1)
     if not study:
-        return next(iter(found), None)
-    for one in found:
+        return next(iter(receipts), None)
+    for one in receipts:
         if one.outputs[STUDY] == study:
             return one
-    known = dict.fromkeys(str(one.outputs[STUDY]) for one in found)
+    known = dict.fromkeys(str(one.outputs[STUDY]) for one in receipts)
     raise NotFoundError(
         f"no finished search of {slot} has the id '{study}'",
         f"one of {', '.join(known)}" if known else "a finished search",
@@ -53,7 +53,7 @@ def left_by(project: Project, slot: str, step: str, study: str = "") -> Receipt 
 
 @contextmanager
 def under(project: Project, left: Receipt | None) -> Iterator[str]:
-    """Work under the settings that a verb left; without a receipt, under those of the project.
+    """Use the settings of a receipt; without one, those of the project.
 
     Yields
     ------
@@ -61,13 +61,14 @@ def under(project: Project, left: Receipt | None) -> Iterator[str]:
         Settings that differ from podium.toml and the flags, as the end of a sentence.
     """
     before = project.config
-    other: list[str] = []
+    differing: list[str] = []
     if left is not None:
-        there: Mapping[str, Any] = left.outputs[SETTINGS]
-        other = _other_settings(project, there)
-        project.config = replace(before, **{n: _section(project, n, v) for n, v in there.items()})
+        sections: Mapping[str, Any] = left.outputs[SETTINGS]
+        differing = _differing_settings(project, sections)
+        changes = {n: _section(project, n, v) for n, v in sections.items()}
+        project.config = replace(before, **changes)
     try:
-        yield f"; its settings: {', '.join(other)}" if other else ""
+        yield f"; its settings: {', '.join(differing)}" if differing else ""
     finally:
         project.config = before
 
@@ -77,13 +78,13 @@ def _section(project: Project, name: str, values: Mapping[str, Any]) -> Any:
     return values if isinstance(section, Mapping) else type(section)(**values)
 
 
-def _other_settings(project: Project, there: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    found = []
-    for name, values in there.items():
+def _differing_settings(project: Project, sections: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    differing = []
+    for name, values in sections.items():
         now = settings_of(project, name)[name]
-        found += [
+        differing += [
             f"{name}.{key} {value} (podium.toml: {now.get(key)})"
             for key, value in values.items()
             if now.get(key) != value
         ]
-    return found
+    return differing

@@ -1,4 +1,4 @@
-"""Who held a slot from when to when, by whose decision and on what evidence; from the record."""
+"""Champions of a slot over time, with the decisions and their evidence, from the record."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from podium.steps.workspace.moments import moment_of
 
 @dataclass(frozen=True)
 class Reign:
-    """One time a candidate held a slot.
+    """One period of a candidate as champion of a slot.
 
     Parameters
     ----------
     since, until : str
-        UTC, ISO 8601; ``until`` is empty while it lasts.
+        UTC, ISO 8601; ``until`` is empty for the present champion.
     decision_id, by, reason : str
-        The decision that began it, who made it and why.
+        The decision that began the period, the person and the reason.
     verdicts : sequence of mapping
-        What each gate said then, waived ones with what they had found.
+        Verdict of each gate; a waived one has the gate's finding.
     evidence : sequence of str
-        Ids of the evidence that was judged.
+        Ids of the evidence of the decision.
     ended_by, ended_reason, ended_decision : str
-        The decision that ended it; empty while it lasts.
+        The decision that ended the period; empty for the present champion.
     """
 
     slot: str
@@ -47,19 +47,19 @@ class Reign:
 
 
 def history(reader: RecordReader, slot: str) -> list[Reign]:
-    """Every reign over a slot, the oldest first."""
+    """Every period of a slot with a champion, the oldest first."""
     reigns: list[Reign] = []
     for row in reversed(reader.rows("decisions", slot=slot)):
         if not row["accepted"] or row["kind"] not in MOVING:
             continue
         begins = row["to_stage"] == Stage.CHAMPION
         if (begins or row["from_stage"] == Stage.CHAMPION) and reigns and not reigns[-1].until:
-            told = f"{row['candidate_id']} took its place" if begins else row["reason"]
+            reason = f"replaced by {row['candidate_id']}" if begins else row["reason"]
             reigns[-1] = replace(
                 reigns[-1],
                 until=row["created_at"],
                 ended_by=row["actor"],
-                ended_reason=told,
+                ended_reason=reason,
                 ended_decision=row["id"],
             )
         if begins:
@@ -80,30 +80,32 @@ def history(reader: RecordReader, slot: str) -> list[Reign]:
 
 
 def at(reigns: Sequence[Reign], moment: str) -> Reign:
-    """The reign a moment lies in.
+    """The period that contains a moment.
 
     Parameters
     ----------
     moment : str
-        ISO 8601, in UTC where it names no zone; a date alone is the end of that day.
+        ISO 8601, by default in UTC; a date alone is the end of that day.
 
     Raises
     ------
     UsageError
-        It is no date or time.
+        The text is no date or time.
     NotFoundError
-        Nobody held the slot then.
+        The slot had no champion then.
     """
-    asked = _instant(moment)
+    instant = _instant(moment)
     for reign in reigns:
-        if reign.since <= asked and (not reign.until or asked < reign.until):
+        if reign.since <= instant and (not reign.until or instant < reign.until):
             return reign
-    raise NotFoundError(f"nobody held the slot at {asked}", fix="run: podium show SLOT --history")
+    raise NotFoundError(
+        f"the slot had no champion at {instant}", fix="run: podium show SLOT --history"
+    )
 
 
 def _instant(text: str) -> str:
-    """A moment as the record writes it, so that texts compare as times."""
-    found = moment_of(text)
+    """A moment in the record's format, so that texts compare as times."""
+    moment = moment_of(text)
     if len(text) == len("2026-11-21"):
-        found += dt.timedelta(days=1, milliseconds=-1)
-    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        moment += dt.timedelta(days=1, milliseconds=-1)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Search with code of the user's own: a command or a function is a trial, as a family's fit is."""
+"""Search with the user's own code: each trial runs a command or a function."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ def sweep_command(
 ) -> SearchResult:
     """Search with a command; trials, search and seed are those of ``[tune]``.
 
-    The command is run without a shell in the project's folder, each trial in a process group of its
-    own. The same search again trains nothing new; after a kill it goes on with the same configs.
+    The command runs without a shell in the project's folder, each trial in a separate process
+    group. The same search again trains nothing new; after a kill it continues with the same
+    configs.
 
     Parameters
     ----------
@@ -54,27 +55,31 @@ def sweep_command(
     space : mapping of parameter to setting
         A list, ``{low, high, log}``, or one value.
     metric : str
-        What is reported and looked for.
+        The reported metric that is optimized.
     direction : str, optional
-        ``min`` or ``max``; default: as its name, or ``[metrics]`` of podium.toml, tells.
+        ``min`` or ``max``. Default: by its name, or ``[metrics]`` of podium.toml.
     name : str, optional
-        The slot is ``own/<name>``; default: the script's.
+        The slot is ``own/<name>``. Default: the name of the script.
     version : int
-        Another one trains everything anew.
+        A new version trains everything again.
     files : sequence of str
-        What the training reads; other content is another training.
+        Files that the training reads; new content is a new training.
     schedule : str, optional
-        Which trials are given up early, by what they report; default: none. It needs
-        ``max_epochs`` in the space.
+        Schedule that prunes trials by their reports. Default: none. It needs ``max_epochs`` in the
+        space.
+
+    Returns
+    -------
+    SearchResult
 
     Raises
     ------
     UsageError, NotFoundError
-        Before anything is started; with everything that is wrong. NotFoundError too where every
+        Every problem of the arguments at once; nothing is started. NotFoundError also if every
         trial failed.
     """
-    found = own_code.space_of(space, "--set")
-    words = own_code.command_of(command, [*_names(found)], project.root, project.reporter.say)
+    parameters = own_code.space_of(space, "--set")
+    words = own_code.command_of(command, _names(parameters), project.root, project.reporter.say)
     slot = own_code.slot_of(project.config, name or own_code.name_of(words, project.root))
     direction = own_code.direction_of(project.config, metric, direction)
     data = OwnData(
@@ -86,7 +91,7 @@ def sweep_command(
         Code(direction, str(project.root), words=words, environment=own_code.threads()),
         own_code.scripts_of(words, project.root),
     )
-    return _sweep(project, data, found, schedule=schedule)
+    return _sweep(project, data, parameters, schedule=schedule)
 
 
 def search(
@@ -104,31 +109,31 @@ def search(
     files: Sequence[str] = (),
     project: str | Path = ".",
 ) -> SearchResult:
-    """Search with a function: called with each config as keyword arguments.
+    """Search with a function that is called with each config as keyword arguments.
 
-    It runs in worker processes where they can import it: defined at the top of a module other than
-    the program itself. Else it runs here, one trial after another, and a sentence says why.
+    It runs in worker processes if they can import it, that is from the top of a module other than
+    the main program. Otherwise it runs in this process, one trial after another, with a message.
 
     Parameters
     ----------
     function : callable
-        ``function(lr=..., units=...)`` returns the metric or a dict of metrics, or nothing where it
-        calls ``podium.report(epoch, **metrics)``. What it prints is kept. It finds a seed in the
-        environment (``PODIUM_SEED``) and a folder for what is to be kept (``PODIUM_FOLDER``).
+        ``function(lr=..., units=...)`` returns the metric or a dict of metrics, or nothing if it
+        calls ``podium.report(epoch, **metrics)``. Its prints are stored. The environment has a
+        seed (``PODIUM_SEED``) and a folder for files to store (``PODIUM_FOLDER``).
     space : mapping of parameter to setting
         A list of values, ``(low, high)``, ``(low, high, "log")``, one value, or Float, Int and
         Choice of :mod:`podium.space`.
     metric, direction : str
-        What is looked for, and whether ``min`` or ``max`` is better; the direction may be left out
-        where the name tells (``val_loss``) or ``[metrics]`` of podium.toml does.
+        The metric to optimize and its direction, ``min`` or ``max``. Default of the direction: by
+        the name (``val_loss``), or ``[metrics]`` of podium.toml.
     trials, search, seed, jobs : optional
-        As ``podium sweep`` takes them; default: those of podium.toml.
+        As of ``podium sweep``. Default: those of podium.toml.
     name : str, optional
-        The slot is ``own/<name>``; default: the function's.
+        The slot is ``own/<name>``. Default: the function's name.
     version : int
-        Another one trains everything anew.
+        A new version trains everything again.
     files : sequence of str
-        What the training reads; other content is another training.
+        Files that the training reads; new content is a new training.
     project : path
         Folder in or below the project.
 
@@ -140,17 +145,17 @@ def search(
     Raises
     ------
     UsageError, NotFoundError
-        Before anything is started. NotFoundError too where every trial failed.
+        Problems of the arguments; nothing is started. NotFoundError also if every trial failed.
     """
-    given = {
+    settings = {
         "tune.trials": trials,
         "tune.search": search,
         "tune.seed": seed,
         "runner.jobs": jobs,
     }
-    flags = {key: value for key, value in given.items() if value is not None}
-    found = own_code.space_of(space, "space")
-    own_code.require_callable(function, [*_names(found)])
+    flags = {key: value for key, value in settings.items() if value is not None}
+    parameters = own_code.space_of(space, "space")
+    own_code.require_callable(function, _names(parameters))
     with open_project(find_root(Path(project)), settings=flags, reporter=Stderr()) as opened:
         told, why_here = own_code.function_of(function)
         runner: Runner | None = None
@@ -168,7 +173,7 @@ def search(
             Code(direction, str(opened.root), function=told, here=function if why_here else None),
             own_code.source_of(function, opened.root),
         )
-        return _sweep(opened, data, found, runner)
+        return _sweep(opened, data, parameters, runner)
 
 
 def _names(space: Space) -> list[str]:
@@ -200,7 +205,7 @@ def _sweep(
             direction=data.section.direction,
             **asked,
         )
-        _tell_of_changes(project, data)
+        _report_changes(project, data)
         with driver.work_folder(project, data.slot, TASK) as work:
             run = SearchRun(
                 data.name,
@@ -208,8 +213,8 @@ def _sweep(
                 PHASE,
                 range(settings.trials),
                 settings.generation,
-                # One for all: a config is found again whoever asked for it first, and differences
-                # between configs are not those between seeds.
+                # One seed for all trials, so that a config has one trial in every search and scores
+                # of configs do not differ by their seeds.
                 lambda _: settings.seed,
                 f"{data.slot}: sweep",
                 work,
@@ -218,12 +223,12 @@ def _sweep(
             )
             driver.begin(context, run)
             driver.run_search(context, run)
-        found = result_of(context, PHASE, searched(context, PHASE))
-        return replace(found, epochs=_epochs(project, found))
+        result = result_of(context, PHASE, searched(context, PHASE))
+        return replace(result, epochs=_epochs(project, result))
 
 
-def _tell_of_changes(project: Project, data: OwnData) -> None:
-    """Say where trials on record were trained by a script that was another then."""
+def _report_changes(project: Project, data: OwnData) -> None:
+    """Report files that changed since trials on record were trained."""
     rows = project.reader.select(
         "trial",
         "said",
@@ -239,15 +244,14 @@ def _tell_of_changes(project: Project, data: OwnData) -> None:
         if older:
             project.reporter.say(
                 f"{file} has changed since {older} of the {len(rows)} trials on record were "
-                f"trained; they are taken as they are, --version {data.code_version + 1} "
-                "trains anew"
+                f"trained; these are used, --version {data.code_version + 1} trains them again"
             )
 
 
-def _epochs(project: Project, found: SearchResult) -> dict[str, int]:
-    """Epoch that each score was reported in; nothing of those printed at the end."""
-    metric, epochs = found.metric, dict[str, int]()
-    for row in found.trials:
+def _epochs(project: Project, result: SearchResult) -> dict[str, int]:
+    """Epoch of each reported score; scores printed at the end have none."""
+    metric, epochs = result.metric, dict[str, int]()
+    for row in result.trials:
         if row.state is State.COMPLETE:
             curve = project.ledger.read(reads.epochs_of, row.id)
             equal = [e for e, values in curve.items() if values.get(metric) == row.score]

@@ -1,10 +1,11 @@
-"""What searching, cross-validating and choosing come to: values, apart from the verbs."""
+"""Results of a search, of a cross-validation and of an analysis."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,22 @@ from podium.errors import NotFoundError
 from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.ledger.warm_start import KNOWN
-from podium.render.blocks import short
-from podium.render.table import escape, html
+from podium.record import finite_or_none
+from podium.registry import Direction
+from podium.render.answer import Answer, against, differing, varying
+from podium.render.blocks import distinction, interval, short
+from podium.render.table import counted, number, p_value
+from podium.render.values import RankRow
 from podium.space import ConfigDict
 from podium.split import Split
 from podium.stats import DieboldMariano
 from podium.steps.evidence.selection_bias import Ranking, SelectionBias
 from podium.steps.trials import baselines
+from podium.steps.trials.baselines import Configured
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.finalists import Finalist, winner
-from podium.steps.trials.objectives import feasible
+from podium.steps.trials.objectives import feasible, pareto
 from podium.steps.trials.schedule import as_pruned, pruned_by
 from podium.study import Study
 from podium.tasks._base import TaskData
@@ -35,25 +41,23 @@ from podium.trial import BASELINE, State
 if TYPE_CHECKING:
     import pandas as pd
 
-# How many of the best trials a notebook shows.
+# Trials in the table of a search.
 SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
-class SearchResult:
+class SearchResult(Answer):
     """A finished search: the result of ``tune``, ``grid``, ``sweep`` and ``search``.
-
-    A notebook shows it as a table of its best trials.
 
     Parameters
     ----------
     study : Study
     data : TaskData
     split : Split
-        What configs are compared on.
+        Split that configs are compared on.
     trials : list of TrialRow
-        In the order of their numbers, after those that were on record before; failed ones are
-        among them.
+        In the order of their numbers, after those that were on record before; failed ones
+        included.
     best : TrialRow
         Best trial in the metric's direction, among the feasible ones: by the mean over the seeds
         where there are finalists, else by the score.
@@ -69,12 +73,12 @@ class SearchResult:
         Every metric of ``tune.metric``; empty where there is one.
     finalists : list of Finalist
         The best configs with several seeds, best mean first; `best` is the first of them.
-    given : mapping of parameter to setting
-        Settings of ``tune`` beside ``[space]``.
+    overrides : mapping of parameter to setting
+        Settings of ``--set``, which precede ``[space]``.
     epochs : mapping of trial id to int
         Epoch of a score of own code; missing where the score was printed at the end.
     trained : int
-        How many trials of a grid are new; the others were on record.
+        Number of new trials of a grid; the others were on record.
 
     Examples
     --------
@@ -83,14 +87,14 @@ class SearchResult:
     >>> import podium
     >>> from podium.steps.archive.init import init
     >>> folder = tempfile.TemporaryDirectory()
-    >>> found = podium.search(
+    >>> result = podium.search(
     ...     lambda x: (x - 2) ** 2, {"x": [1, 2, 4]}, name="parabola",
     ...     direction="min", trials=3, search="grid",
     ...     project=init(Path(folder.name) / "demo"),
     ... )
-    >>> found.best.config, found.best.score
+    >>> result.best.config, result.best.score
     ({'x': 2}, 0.0)
-    >>> found.frame()[["number", "state", "score", "config.x"]]
+    >>> result.frame()[["number", "state", "score", "config.x"]]
        number     state  score  config.x
     0       0  complete    1.0         1
     1       1  complete    0.0         2
@@ -109,13 +113,13 @@ class SearchResult:
     metrics: Mapping[str, Mapping[str, float]]
     values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     finalists: Sequence[Finalist] = ()
-    given: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
     trained: int = 0
 
     @property
     def metric(self) -> str:
-        """What trials are judged by."""
+        """Name of the metric that ranks the trials."""
         return str(self.data.section.metric)
 
     @property
@@ -140,11 +144,32 @@ class SearchResult:
         return self.reference.score if self.reference else None
 
     @property
+    def sentence(self) -> str:
+        """Number of trials, the best config and its score against the best baseline."""
+        failed = f" ({len(self.failed)} failed)" if self.failed else ""
+        return f"{self.data.slot}: {counted(len(self.trials), 'trial')}{failed}; {self.summary}"
+
+    @property
     def summary(self) -> str:
-        """Best trial and best baseline: ``best 0.12 (lstm), naive 0.15 (mse on validation)``."""
-        naive = f", naive {self.reference.score:.4g}" if self.reference else ""
+        """The best config and its score against the best baseline."""
+        row, best = self.best, winner(self.finalists)
+        # A row of a search by one family names what varies; other families have other settings.
+        alike = [other.config for other in self.trials if other.family == row.family]
+        shared = differing(alike)[0]
+        config = short({k: v for k, v in row.config.items() if k not in shared})
+        score = number(self.best_score)
+        if self.reference:
+            score = against(
+                self.best_score,
+                self.reference.score,
+                label_of(self.reference),
+                lower_is_better=self.data.direction is Direction.MIN,
+            )
+        seeds = f" (mean of {len(best.scores)} seeds)" if best else ""
+        epoch = f" in epoch {self.epochs[row.id]}" if row.id in self.epochs else ""
         return (
-            f"best {self.best_score:.4g} ({self.best.family}){naive} ({self.metric} on validation)"
+            f"best {' '.join(filter(None, (row.family, config)))}: {self.metric}{seeds} on "
+            f"validation {score}{epoch}"
         )
 
     @property
@@ -180,7 +205,7 @@ class SearchResult:
         DataFrame
             ``id number phase family state score epochs seconds feasible baseline``, then
             ``config.NAME`` for each parameter and ``metrics.NAME`` for each metric on record.
-            ``score`` is NaN where a trial failed or was given up, ``seconds`` is the time of its
+            ``score`` is NaN where a trial failed or was pruned, ``seconds`` is the time of its
             training, and ``feasible`` is NA for baselines, which never win.
         """
         import pandas as pd
@@ -196,31 +221,70 @@ class SearchResult:
         metrics = pd.DataFrame([self.metrics.get(row.id, {}) for row in rows])
         return pd.concat([frame, configs, metrics.add_prefix("metrics.")], axis=1)
 
-    def _repr_html_(self) -> str:
-        """The best trials as a table, for notebooks."""
-        title = f"{self.data.slot}: {len(self.trials)} trials; {self.summary}"
-        rows = [
-            [row.id, row.family, row.score, row.state, short(row.config)]
-            for row in self.ranked[:SHOWN]
-        ]
-        table = html(["trial", "family", self.metric, "state", "config"], rows)
-        return f"<p>{escape(title)}</p>\n{table}"
+    def facts(self, row: TrialRow) -> dict[str, Any]:
+        """Everything that is known of a trial or a baseline, under the names of its columns."""
+        values = {self.metric: row.score, **self.values.get(row.id, {})}
+        facts = {
+            "trial": row.id,
+            "family": row.family,
+            "mode": row.phase.partition("/")[2] or row.phase,
+            **{name: finite_or_none(value) for name, value in values.items()},
+        }
+        if row.id in self.values:
+            facts["pareto"] = row.id in self._front
+        if len(self.feasible) < len(self.trials) and row is not self.reference:
+            facts["feasible"] = row.id in self.feasible
+        facts |= {"epoch": self.epochs.get(row.id), "state": row.state}
+        if any(one.state is State.PRUNED for one in self.trials):
+            facts["epochs"] = row.epochs
+        if self.finalists:
+            final = next((one for one in self.finalists if one.row.id == row.id), None)
+            facts["mean"], facts["sd"] = (final.mean, final.sd) if final else (None, None)
+        return {**facts, "config": row.config}
+
+    @cached_property
+    def _front(self) -> set[str]:
+        """Ids of the feasible trials that no other one beats in every metric."""
+        inside = {id_: values for id_, values in self.values.items() if id_ in self.feasible}
+        return pareto(inside, list(inside[self.best.id])) if inside else set()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The best trials, then the best baseline."""
+        trials, modes = self.ranked[:SHOWN], self.study.question["search"] == "sweep"
+        configs = differing([row.config for row in trials])[1]
+        rows = varying(
+            [
+                {**self.facts(row), "config": short(config)} | ({} if modes else {"mode": ""})
+                for row, config in zip(trials, configs, strict=True)
+            ],
+            *("trial", "family", self.metric, "config"),
+        )
+        if self.reference:
+            facts = {**self.facts(self.reference), "config": short(self.reference.config)}
+            rows.append({name: facts.get(name) for name in rows[0]})
+        return rows
+
+
+def label_of(one: Configured) -> str:
+    """Family and method of a baseline: ``naive zero``."""
+    method = baselines.method_of(one)
+    return method if method == one.family else f"{one.family} {method}"
 
 
 def searched(context: StudyContext, phase: str) -> list[TrialRow]:
-    """Trials of a study, those on record before it first; a trial that it gave up is pruned.
+    """Trials of a study, those on record before it first; a trial that it stopped is pruned.
 
-    A config that the study had asked for twice, or that was on record before, is one trial.
+    A config that the study proposed twice, or that was on record before, is one trial.
     """
     dropped = pruned_by(context)
     rows = [
         as_pruned(row, dropped[row.id]) if row.id in dropped else row
         for row in context.rows(KNOWN, phase)
     ]
-    # Of a search that was ended early the others never began.
+    # In a search that --max-time ended, the others never began.
     ended = [row for row in rows if row.state.ended]
-    asked = {row.id for row in ended if row.phase != KNOWN}
-    once = {row.id: row for row in ended if row.phase != KNOWN or row.id not in asked}
+    own = {row.id for row in ended if row.phase != KNOWN}
+    once = {row.id: row for row in ended if row.phase != KNOWN or row.id not in own}
     return context.scored([*once.values()])
 
 
@@ -244,11 +308,13 @@ def result_of(
     if trials and not good:
         raise NotFoundError(
             f"none of the {len(trials)} trials of {slot} meets '{where}'",
-            fix="loosen --where, or search on; what they came to: podium list trials",
+            fix="loosen --where or raise --trials; their metrics: podium list trials",
         )
     if len(good) < len(trials):
-        told = f"{len(trials) - len(good)} of {len(trials)} trials do not meet '{where}'"
-        project.reporter.say(f"{slot}: {told}; they are kept and cannot win")
+        project.reporter.say(
+            f"{slot}: {len(trials) - len(good)} of {len(trials)} trials do not meet '{where}'; "
+            "they stay on record and cannot be the best"
+        )
     beside = baselines.rows_of(context)
     best = best_of([row for row in trials if row.id in good], slot, verb, way)
     reference = best_of(beside, slot, verb, way) if beside else None
@@ -294,17 +360,16 @@ class FoldScores:
     Parameters
     ----------
     tuning_score : float
-        What the search saw of it, for comparison.
+        Its score in the search.
     folds : list of TrialRow, one a fold
     losses : (W,) float32
         Loss of every validation sample, fold by fold.
     units : (W,) int
-        Which independent unit each one is of: the second since 1970 of a decision, a group.
+        Independent unit of each sample: the second since 1970 of a decision, or a group.
     epochs : int
-        Epoch at which the mean validation curve over the folds is best; 0 where no curve was
-        reported.
+        Epoch at which the mean validation curve over the folds is best; 0 without a curve.
     repeats : int
-        In how many folds each window validates.
+        Number of folds in which each window validates.
     classes : sequence of ClassScores
         Empty where numbers are predicted.
     """
@@ -333,20 +398,26 @@ class FoldScores:
     def standard_error(self) -> float:
         """Standard error of the mean over the folds.
 
-        Folds that validate the same windows count as often as there are windows of their own.
+        Folds that validate the same windows are divided by `repeats`.
         """
         independent = len(self.scores) / self.repeats
         return float(np.std(self.scores, ddof=1) / math.sqrt(independent))
 
 
 @dataclass(frozen=True, eq=False)
-class CrossValidation:
-    """All configs that were extended, best first, and the baselines likewise.
+class CrossValidation(Answer):
+    """A finished cross-validation: the result of ``extend``.
 
     Parameters
     ----------
+    tuned : SearchResult
+        Search that the configs come from.
+    split : Split
+        The folds.
+    configs, baselines : sequence of FoldScores
+        Best mean first.
     folder : Path, optional
-        Where the slot's ``extended_training_results/`` are.
+        The slot's ``extended_training_results/``.
     """
 
     tuned: SearchResult
@@ -355,10 +426,57 @@ class CrossValidation:
     baselines: Sequence[FoldScores]
     folder: Path | None = None
 
+    @property
+    def labels(self) -> list[str]:
+        """Each config by its family and the settings that vary."""
+        configs = differing([one.config for one in self.configs])[1]
+        return [
+            f"{one.family} {short(config)}".rstrip()
+            for one, config in zip(self.configs, configs, strict=True)
+        ]
+
+    def compared(self, one: FoldScores, p: str = "") -> str:
+        """Metric and mean over the folds of a config against those of the best baseline."""
+        score = against(
+            one.mean,
+            self.baselines[0].mean,
+            label_of(self.baselines[0]),
+            lower_is_better=self.tuned.data.direction is Direction.MIN,
+            p=p,
+        )
+        return f"mean {self.tuned.metric} over {len(one.folds)} folds {score}"
+
+    @property
+    def sentence(self) -> str:
+        """Number of configs, the best one and its mean against the best baseline."""
+        return (
+            f"{self.tuned.data.slot}: {counted(len(self.configs), 'config')}; best "
+            f"{self.labels[0]}: {self.compared(self.configs[0])}"
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The configs, then the best baseline: scores, and F1 of each class."""
+        rows = zip(
+            [*self.labels, label_of(self.baselines[0])],
+            [*self.configs, self.baselines[0]],
+            strict=True,
+        )
+        return [
+            {
+                "config": label,
+                "tuned": one.tuning_score,
+                "mean": one.mean,
+                "standard error": one.standard_error,
+                "folds": ", ".join(map(number, one.scores)),
+                **{f"F1 of {of.name}": of.figures()["f1_mean"] for of in one.classes},
+            }
+            for label, one in rows
+        ]
+
 
 @dataclass(frozen=True, eq=False)
-class Analysis:
-    """The chosen config and why.
+class Analysis(Answer):
+    """The chosen config and the reasons: the result of ``analyze``.
 
     Parameters
     ----------
@@ -366,17 +484,17 @@ class Analysis:
     reference : FoldScores
         Best baseline over the same folds.
     against_naive : DieboldMariano
-        Chosen against the reference on the folds' windows.
+        Test of the chosen config against the reference on the folds' windows.
     looked_at : int
         Distinct configs ever looked at for this slot on an overlapping validation interval.
     ranking : Ranking
         The extended configs, best first, and the reference: intervals, tests, confidence set.
-    luck : Luck
-        What the choice among all that were looked at is worth.
+    luck : SelectionBias
+        Selection bias of the choice among all configs looked at.
     reason, distinguishable : str
-        Sentences: why this one, and whether it can be told from the next.
+        Clauses: why this config, and whether it is distinguishable from the next one.
     files : sequence of Path
-        ``best_config.json`` and ``analysis_plots/``, where they are wanted.
+        ``best_config.json`` and ``analysis_plots/``, where ``[paths]`` enables them.
     """
 
     extension: CrossValidation
@@ -389,3 +507,62 @@ class Analysis:
     reason: str
     distinguishable: str
     files: Sequence[Path] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The chosen config, its mean against the best baseline, and the reason."""
+        extension = self.extension
+        label = extension.labels[extension.configs.index(self.chosen)]
+        return (
+            f"{extension.tuned.data.slot}: chosen {label}: "
+            f"{extension.compared(self.chosen, f'p = {p_value(self.against_naive.p_value)}')}; "
+            f"{self.reason}"
+        )
+
+    def ranked(self) -> list[RankRow]:
+        """The extended configs, best first, and the best baseline."""
+        ranking, configs = self.ranking, self.extension.configs
+        tests = [
+            (finite_or_none(test.p_value), finite_or_none(corrected))
+            for test, corrected in zip(
+                ranking.against_naive, ranking.corrected.tolist(), strict=True
+            )
+        ]
+        # Intervals of another loss than the metric do not belong to the means.
+        of_metric = not self.extension.tuned.data.task.loss
+        return [
+            RankRow(
+                label,
+                finite_or_none(one.mean),
+                finite_or_none(interval.low) if of_metric else None,
+                finite_or_none(interval.high) if of_metric else None,
+                *p_values,
+                in_set=None if ranking.reason else included,
+                chosen=one is self.chosen,
+            )
+            for label, one, interval, p_values, included in zip(
+                [*self.extension.labels, label_of(self.reference)],
+                [*configs, self.reference],
+                ranking.intervals(),
+                [*tests, (None, None)],
+                ranking.included,
+                strict=True,
+            )
+        ]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The configs, ``*`` the chosen one, and the best baseline: scores and tests."""
+        return [
+            {
+                "config": f"{'* ' * row.chosen}{row.label}",
+                "tuned": one.tuning_score,
+                "mean": row.mean,
+                "95 % interval": interval(row),
+                "p against naive": p_value(row.p_value),
+                "corrected": p_value(row.p_corrected),
+                "against the best": distinction(row),
+            }
+            for row, one in zip(
+                self.ranked(), [*self.extension.configs, self.reference], strict=True
+            )
+        ]

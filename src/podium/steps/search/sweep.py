@@ -1,4 +1,4 @@
-"""Sweep: what most people try first, then a small grid, then everything; models are kept."""
+"""Sweep: a family's usual configs, then a small grid, then every combination; models are stored."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from podium.tasks._base import TaskData
 from podium.trial import trial_seed
 
 PHASE = "sweep"
-# Each has those before it in it.
+# Each mode includes those before it.
 MODES = ("priority", "quick", "full")
 REFINE = "refine"
-# Numbers of refinements are beyond those of any list, and tell how much was known when they began.
+# Numbers of refinements are beyond those of any list and contain the number of known trials.
 BEYOND, STEPS = 1_000_000_000, 1_000
-# A grid that is larger than this is a mistake unless somebody says how much of it is wanted.
+# Larger grids need --max-runs.
 MANY = 10_000
 
 
 class _Listed(Search):
-    """Configs somebody wrote down, each with the mode it belongs to."""
+    """Search over a list of configs, each with its mode."""
 
     seeded = False
     learns = False
@@ -52,15 +52,15 @@ class _Listed(Search):
         return self.configs[number][0]
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """The configs at these places."""
+        """Configs at these places."""
         return [self.configs[number][1] for number in numbers]
 
     def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """Nothing to learn."""
+        """Do nothing: the list is fixed."""
 
 
 class _Refining(Search):
-    """Small steps from the best one, under numbers of their own."""
+    """Local search from the best config, with numbers from `first`."""
 
     def __init__(self, space: Space, seed: int, first: int, count: int) -> None:
         super().__init__(space, seed)
@@ -69,15 +69,15 @@ class _Refining(Search):
         self.inner.begin(count, 1, {})
 
     def phase(self, number: int) -> str:
-        """Always the same."""
+        """Phase of every refinement."""
         return REFINE
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Steps from the best config told."""
+        """Steps from the best config so far."""
         return self.inner.ask([number - self.first for number in numbers])
 
     def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """How one did."""
+        """Pass a score on to the local search."""
         self.inner.tell(number - self.first, config, score)
 
 
@@ -92,32 +92,45 @@ def sweep(
     max_runs: int | None = None,
     refine: bool = False,
 ) -> SearchResult:
-    """Train a list of configs, one family after another, and keep each model.
+    """Train a list of configs, one family after another, and store each model.
 
-    All families' ``priority`` configs come first, then their ``quick`` grids, then everything
-    (``full``, ranges cut into their ends and middle). What a grid or a sweep trained already is
-    found by its key, so a larger mode goes on where a smaller one ended.
+    All families' ``priority`` configs come first, then their ``quick`` grids, then the ``full``
+    ones (ends and middle of ranges). Configs that a grid or a sweep trained before are not trained
+    again, so a larger mode continues after a smaller one.
 
     Parameters
     ----------
-    mode : str
-        ``priority``, ``quick`` (which has priority in it) or ``full`` (which has both).
+    slot : str, optional
+        Default: the default slot.
+    mode : {"priority", "quick", "full"}
+        Each includes those before it.
     families : sequence of str, optional
         Default: the slot's.
     space : mapping of parameter to setting, optional
-        As in ``[space.<family>]``, which they come before; a parameter that is set there or here
-        has no other values in any mode.
+        Settings as in ``[space.<family>]``, which they precede; a parameter that is set there or
+        here has no other values in any mode.
     max_runs : int, optional
-        At most so many configs, those on record and refinements among them.
+        Maximum number of configs, including those on record and refinements.
     refine : bool
-        Then go on from the best one in small steps, as many as a generation of ``[tune]`` has.
+        Then search in small steps from the best config, one generation of ``[tune]``.
+
+    Returns
+    -------
+    SearchResult
 
     Raises
     ------
     UsageError
-        Unknown modes, families, parameters or values, before anything is trained.
+        Unknown modes, families, parameters or values; nothing is trained.
     NotFoundError
         Every trial failed.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("demo") as project:  # doctest: +SKIP
+    ...     project.slot("us4/D/return").sweep("quick", max_runs=20).best_score
+    0.003156
     """
     if mode not in MODES:
         raise UsageError(f"no mode '{mode}'", fix=suggest(mode, MODES))
@@ -142,7 +155,7 @@ def sweep(
     )
     baselines.run(context)
     seed = trial_seed(settings.seed, SEED)
-    found: dict[str, list[TrialRow]] = {name: [] for name in names}
+    trials: dict[str, list[TrialRow]] = {name: [] for name in names}
     left = math.inf if max_runs is None else max_runs
     with driver.work_folder(project, slot, PHASE) as work:
         for level, name in itertools.product(MODES[: MODES.index(mode) + 1], names):
@@ -159,13 +172,13 @@ def sweep(
                 f"{slot}: sweep {name} {level}",
                 work,
             )
-            found[name] += driver.run_search(context, run)
+            trials[name] += driver.run_search(context, run)
         if refine and (steps := int(min(left, settings.generation))):
-            rows = [row for name in names for row in found[name]]
+            rows = [row for name in names for row in trials[name]]
             best = best_of(rows, slot, PHASE, context.data.direction)
             run = _refinement(context, best, spaces[best.family], rows, steps, work)
-            found[best.family] += driver.run_search(context, run)
-    result = result_of(context, PHASE, [row for name in names for row in found[name]])
+            trials[best.family] += driver.run_search(context, run)
+    result = result_of(context, PHASE, [row for name in names for row in trials[name]])
     result = result.with_finals(finalists.train(context, result.trials))
     catch_up(project)
     return result
@@ -179,7 +192,7 @@ def _refinement(
     steps: int,
     work: str,
 ) -> SearchRun:
-    """Small steps from the best config there is, in its own family."""
+    """Local search from the best config, in its family."""
     settings, family = context.project.config.tune, best.family
     first = BEYOND + STEPS * len(rows)
     search = _Refining(space, trial_seed(settings.seed, first), first, steps)
@@ -191,7 +204,7 @@ def _refinement(
         search,
         PHASE,
         range(first, first + steps),
-        # Each half starts from what the one before found.
+        # The second half starts from the best of the first.
         max(1, steps // 2),
         lambda _: trial_seed(settings.seed, SEED),
         f"{context.slot}: refine {family}",
@@ -201,34 +214,34 @@ def _refinement(
 
 @dataclass(frozen=True)
 class _Lists:
-    """Where the configs of a family come from: its own lists, and what the project sets."""
+    """Configs of a family in each mode: its lists, narrowed by the project's settings."""
 
     data: TaskData
     family: str
     space: Space
-    given: Settings
+    settings: Settings
     max_runs: int | None
 
     def up_to(self, mode: str) -> list[tuple[str, ConfigDict]]:
-        """Configs up to a mode, each once, with the mode that it belongs to."""
-        found: dict[str, tuple[str, ConfigDict]] = {}
+        """Distinct configs up to a mode, each with its mode."""
+        configs: dict[str, tuple[str, ConfigDict]] = {}
         for level in MODES[: MODES.index(mode) + 1]:
             for config in self._of(level):
-                if self.max_runs is not None and len(found) >= self.max_runs:
+                if self.max_runs is not None and len(configs) >= self.max_runs:
                     break
-                found.setdefault(canonical(config), (level, config))
-        return list(found.values())
+                configs.setdefault(canonical(config), (level, config))
+        return list(configs.values())
 
     def _of(self, level: str) -> Iterator[ConfigDict]:
         name, space = self.family, self.space
         family: Any = self.data.family(name)
         if level == "priority":
             for config in family.priority(self.data.tuning):
-                mine = {k: v for k, v in config.items() if k not in self.given}
+                mine = {k: v for k, v in config.items() if k not in self.settings}
                 yield from space.narrowed(mine, f"priority of {name}").only([]).grid()
             return
         if level == "quick":
-            lists = default_grid(family.quick(self.data.tuning), self.given, space)
+            lists = default_grid(family.quick(self.data.tuning), self.settings, space)
             space = space.narrowed({k: list(v) for k, v in lists.items()}, f"quick of {name}")
             space = space.only(lists)
         else:
@@ -236,6 +249,6 @@ class _Lists:
         sizes = [len(p.options) for p in space.parameters.values() if isinstance(p, Choice)]
         if self.max_runs is None and (count := math.prod(sizes)) > MANY:
             raise UsageError(
-                f"{level} of {name} has {count:,} configs", f"at most {MANY:,}", "say --max-runs"
+                f"{level} of {name} has {count:,} configs", f"at most {MANY:,}", "set --max-runs"
             )
         yield from space.grid()

@@ -32,28 +32,28 @@ from podium.tasks._base import TaskData
 from podium.trial import BASELINE, BUDGET, State, trial_seed
 
 PHASE = "tune"
-# What --set gave, in the receipt of a search.
-GIVEN = "set"
-# By parameter, as in [space.FAMILY] of podium.toml.
+# Key of the settings of --set in the receipt of a search.
+OVERRIDES = "set"
+# Settings by parameter, as in [space.FAMILY] of podium.toml.
 Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class SearchProgress:
-    """How far the search that podium.toml asks for has come.
+    """Progress of the search that podium.toml describes.
 
     Parameters
     ----------
     study : Study, or None
-        None where nobody asked this yet.
+        None before its first trial.
     question : mapping
-        What is asked.
+        Inputs that define the study.
     done, wanted : mapping of family to int
-        Trials that have ended, and how many there are to be.
+        Number of trials that have ended, and of all trials.
     baselines : bool
         Whether every baseline is on record.
     cut : bool
-        Whether ``--max-time`` ended it, so that what follows takes what there is.
+        Whether ``--max-time`` ended it; the next verbs then use the trials there are.
     """
 
     study: Study | None
@@ -65,7 +65,7 @@ class SearchProgress:
 
     @property
     def left(self) -> dict[str, int]:
-        """Families whose search is not complete, with how many trials they lack."""
+        """Number of missing trials of each family whose search is not complete."""
         if self.cut:
             return {}
         lacking = {name: self.wanted[name] - self.done[name] for name in self.wanted}
@@ -79,26 +79,39 @@ def tune(
     space: Settings | None = None,
     only: Collection[str] = (),
 ) -> SearchResult:
-    """Run the search of a slot, or what is left of it.
+    """Search a slot's config, scored by its metric on the validation slice before the sealed test.
 
-    The same command again trains nothing new; after a kill it goes on with the same configs, so it
-    ends as if nothing had happened. Results do not depend on the number of jobs: the search asks in
-    generations of a fixed size and is told in the order of trials.
+    The same command again trains nothing new; after a kill it continues with the same configs and
+    ends with the same result. Results do not depend on the number of jobs: the search proposes
+    generations of a fixed size, and scores reach it in the order of trials.
 
     Parameters
     ----------
+    slot : str, optional
+        Default: the default slot.
     space : mapping of parameter to setting, optional
-        As in ``[space.<family>]``, which they come before, for every family that has them.
+        Settings as in ``[space.<family>]``, which they precede, for every family that has them.
     only : collection of str
-        Families of the slot to search now; empty: all. The study, and so every trial, is the same
-        one; what the others have had stays, and the finals wait for them.
+        Families of the slot to search now; empty: all. The study and its trials are the same; the
+        trials of the other families stay, and the finalists are trained after the last family.
+
+    Returns
+    -------
+    SearchResult
 
     Raises
     ------
     DataError, UsageError
-        Before anything is trained.
+        The data or the settings have problems; nothing is trained.
     NotFoundError
         Every trial failed.
+
+    Examples
+    --------
+    >>> import podium
+    >>> with podium.open("demo") as project:  # doctest: +SKIP
+    ...     project.slot("us4/D/return").tune(trials=8).best.config
+    {'lstm_units': 16, 'learning_rate': 0.0028, ...}
     """
     data = search_data(project, slot, say=project.reporter.say)
     UsageError.raise_for(
@@ -115,28 +128,28 @@ def tune(
         for family in data.section.families:
             if not only or family in only:
                 _search_family(context, family, spaces[family], files)
-        found = _result(context)
+        result = _result(context)
         if not only or not _counted(context).left:
-            found = found.with_finals(finalists.train(context, found.eligible))
-    files.write(found.trials, found.reference, found.feasible, found.best.id)
+            result = result.with_finals(finalists.train(context, result.eligible))
+    files.write(result.trials, result.reference, result.feasible, result.best.id)
     if not _counted(context).left:
         _complete(project, context.study, data, space or {})
-    return found
+    return result
 
 
-def rewritten(project: Project, found: SearchResult) -> None:
-    """Write the files of a finished search again where they are gone or say something else."""
-    _complete(project, found.study, found.data, found.given)
-    files = TuningFiles(project, found.study, found.data, found.split)
+def rewritten(project: Project, result: SearchResult) -> None:
+    """Write the missing or outdated files of a finished search."""
+    _complete(project, result.study, result.data, result.overrides)
+    files = TuningFiles(project, result.study, result.data, result.split)
     with files.claimed():
-        files.write(found.trials, found.reference, found.feasible, found.best.id)
+        files.write(result.trials, result.reference, result.feasible, result.best.id)
 
 
 def _complete(project: Project, study: Study, data: TaskData, space: Settings) -> None:
-    """The receipt of a finished search, which what follows goes on from."""
+    """Put the receipt of a finished search on record, which the next verb reads."""
     outputs = {
         STUDY: study.id,
-        GIVEN: space,
+        OVERRIDES: space,
         SETTINGS: settings_of(project, "tune", "space"),
     }
     once(
@@ -145,29 +158,29 @@ def _complete(project: Project, study: Study, data: TaskData, space: Settings) -
 
 
 def inputs(project: Project, question: Mapping[str, Any], data: TaskData) -> dict[str, Any]:
-    """Everything that a search of a slot depends on, by name.
+    """Inputs of the search of a slot by name.
 
     Parameters
     ----------
     question : mapping
-        As :func:`reach` has it.
+        ``question`` of :func:`reach`.
     """
-    told = {**question}
-    families = told.pop("families")
+    parts = {**question}
+    families = parts.pop("families")
     settings = ("search", "generation", "seed", "where", "schedule", "finalists")
     return {
-        "data": told["dataset"],
+        "data": parts["dataset"],
         **{name: value for name, value in data.spec.items() if name != "versions"},
-        "metric": told["metric"],
+        "metric": parts["metric"],
         "families": ", ".join(families),
         **{f"version of {name}": version for name, (version, _) in families.items()},
         **{f"space of {name}": digest(space) for name, (_, space) in families.items()},
         "tune.trials": project.config.tune.trials,
-        **{f"tune.{name}": told[name] for name in settings if name in told},
-        "distinct": bool(told.get("distinct")),
+        **{f"tune.{name}": parts[name] for name in settings if name in parts},
+        "distinct": bool(parts.get("distinct")),
         # These follow from others, but for the versions of features and targets.
-        "task": told["task"],
-        "validation slice": told["split"],
+        "task": parts["task"],
+        "validation slice": parts["split"],
     }
 
 
@@ -175,7 +188,7 @@ def inputs(project: Project, question: Mapping[str, Any], data: TaskData) -> dic
 def search_left(
     project: Project, slot: str, study: str = "", step: str = PHASE
 ) -> Iterator[tuple[SearchResult, str]]:
-    """The slot's newest finished search, or the one of that study, under the settings it had.
+    """The slot's newest finished search, or the one of a study, with the settings that it had.
 
     Yields
     ------
@@ -185,29 +198,29 @@ def search_left(
     Raises
     ------
     NotFoundError
-        There is none, or the slot asks another question by now.
+        No search is finished, or the slot's data or settings have changed since.
     """
     left = left_by(project, slot, step, study)
     with under(project, left) as other:
         try:
-            found = tuned(project, slot, given=left.outputs[GIVEN] if left else {})
+            result = tuned(project, slot, overrides=left.outputs[OVERRIDES] if left else {})
         except NotFoundError as error:
             if left is None:
                 raise
             why = "; ".join(_changes(project, slot, left)) or error.problems[0].found
             raise NotFoundError(
                 f"{slot}: its newest search, {left.outputs[STUDY]}, "
-                f"answers another question: {why}",
+                f"does not belong to the present data and settings: {why}",
                 fix=f"run: podium tune {slot}",
             ) from None
-        yield found, other
+        yield result, other
 
 
 def _changes(project: Project, slot: str, left: Receipt) -> list[str]:
-    """What a slot's search asks by now that its newest one did not."""
+    """Inputs of a slot's search that differ from those of its newest one."""
     data = search_data(project, slot)
     split = validation_split(project, data)
-    question, _ = _known(project, data, split, left.outputs[GIVEN])
+    question, _ = _known(project, data, split, left.outputs[OVERRIDES])
     return differences(project, slot, PHASE, inputs(project, question, data))
 
 
@@ -221,7 +234,7 @@ def _search_family(context: StudyContext, family: str, space: Space, files: Tuni
             space, trial_seed(settings.seed, position)
         ),
         PHASE,
-        # Numbers of several families do not meet: family k has numbers k, k + n, k + 2n ...
+        # Numbers of several families differ: family k has numbers k, k + n, k + 2n ...
         [position + stride * k for k in range(settings.trials)],
         settings.generation,
         lambda number: trial_seed(settings.seed, number),
@@ -235,16 +248,16 @@ def _search_family(context: StudyContext, family: str, space: Space, files: Tuni
 
 
 def tuned(
-    project: Project, slot: str, data: TaskData | None = None, given: Settings | None = None
+    project: Project, slot: str, data: TaskData | None = None, overrides: Settings | None = None
 ) -> SearchResult:
-    """What ``tune`` found, read from the record; nothing is written.
+    """Result of ``tune``, read from the record; nothing is written.
 
     Parameters
     ----------
     data : TaskData, optional
-        The slot's, as :func:`search_data` reads it.
-    given : mapping of parameter to setting, optional
-        What the search was given beside ``[space]``.
+        Data of the slot as :func:`search_data` reads it.
+    overrides : mapping of parameter to setting, optional
+        Settings of ``--set`` of the search.
 
     Raises
     ------
@@ -253,32 +266,32 @@ def tuned(
     """
     data = data or search_data(project, slot)
     split = validation_split(project, data)
-    study = _known(project, data, split, given or {})[1]
+    study = _known(project, data, split, overrides or {})[1]
     if study is None:
         raise nothing_complete(slot, "tune")
     context = StudyContext(project, study, data, split)
-    found, far = _result(context), _counted(context)
-    done, wanted = sum(far.done.values()), sum(far.wanted.values())
-    if far.left:
+    result, progress = _result(context), _counted(context)
+    done, wanted = sum(progress.done.values()), sum(progress.wanted.values())
+    if progress.left:
         raise NotFoundError(
             f"the search of {slot} has {done} of {wanted} trials", fix=f"run: podium tune {slot}"
         )
     if done < wanted:
         project.reporter.say(
             f"{slot}: --max-time ended the search with {done} of {wanted} trials; the best of "
-            "these are taken"
+            "these are used"
         )
-    finals = finalists.on_record(context, found.eligible)
-    if finals is None and not far.cut:
+    finals = finalists.on_record(context, result.eligible)
+    if finals is None and not progress.cut:
         raise NotFoundError(
             f"the finalists of {slot} are not trained with every seed",
             fix=f"run: podium tune {slot}",
         )
-    return replace(found.with_finals(finals or []), given=given or {})
+    return replace(result.with_finals(finals or []), overrides=overrides or {})
 
 
 def reach(project: Project, data: TaskData) -> SearchProgress:
-    """How far the search of a slot has come; nothing is written."""
+    """Progress of the search of a slot; nothing is written."""
     split = validation_split(project, data)
     question, study = _known(project, data, split)
     if study is None:
@@ -299,7 +312,7 @@ def _counted(context: StudyContext) -> SearchProgress:
     ended = Counter(
         row.family
         for row in context.rows(PHASE)
-        # What another study gave up is not what this one has.
+        # Trials that another study pruned do not count here.
         if row.id in dropped or row.state in (State.COMPLETE, State.FAILED)
     )
     done = {name: min(ended[name], count) for name, count in wanted.items()}
@@ -309,24 +322,24 @@ def _counted(context: StudyContext) -> SearchProgress:
         for plan in plans
     }
     known = project.ledger.read(reads.trials_by_key, [*wanted_keys])
-    there = {row.id for row in context.rows(BASELINE) if row.state.ended}
-    whole = known.keys() == wanted_keys and {row.id for row in known.values()} <= there
+    linked = {row.id for row in context.rows(BASELINE) if row.state.ended}
+    whole = known.keys() == wanted_keys and {row.id for row in known.values()} <= linked
     return SearchProgress(study, study.question, done, wanted, whole, driver.was_cut(context))
 
 
 def search_data(project: Project, slot: str, say: Callable[[str], None] | None = None) -> TaskData:
-    """Data of a slot, judged by the metric that a search looks for."""
+    """Data of a slot with the metric that its search optimizes."""
     metric = objectives(project.config, slot)[0]
     return task_data(with_metric(project.config, slot, metric), slot, say=say)
 
 
 def validation_split(project: Project, data: TaskData) -> Split:
-    """The slice before the sealed test that configs are compared on; or a slot's own split."""
+    """The validation slice before the sealed test, or the slot's own split."""
     return data.held_out(project.config.tune.validation_fraction)
 
 
 def space_of(project: Project, data: TaskData, name: str) -> Space:
-    """A family's space with what the project narrows, and the epochs of this step."""
+    """A family's space with the project's ``[space]`` and the epochs of this step."""
     family = data.family(name)
     settings = {**project.config.space.get(name, {})}
     space: Space = family.space(data.tuning)
@@ -338,12 +351,12 @@ def space_of(project: Project, data: TaskData, name: str) -> Space:
 def spaces_of(
     project: Project, data: TaskData, settings: Settings, families: Sequence[str] = ()
 ) -> dict[str, Space]:
-    """Space of each family (default: the slot's), with settings for those that have them.
+    """Space of each family (default: the slot's), narrowed by the settings that it has.
 
     Raises
     ------
     UsageError
-        Settings no family has, or that one of them cannot take.
+        A setting that no family has, or a value outside of a family's space.
     """
     families = families or data.section.families
     spaces = {name: space_of(project, data, name) for name in families}
@@ -364,24 +377,24 @@ def spaces_of(
 
 
 def _known(
-    project: Project, data: TaskData, split: Split, given: Settings | None = None
+    project: Project, data: TaskData, split: Split, overrides: Settings | None = None
 ) -> tuple[dict[str, Any], Study | None]:
-    spaces = spaces_of(project, data, given or {})
+    spaces = spaces_of(project, data, overrides or {})
     with project.ledger.reading() as tx:
         return question_of(project, tx, data, split, spaces, _way(project))
 
 
 def _way(project: Project) -> dict[str, str | int]:
-    """How ``[tune]`` searches, as part of the question."""
-    # What must not win is told to be bad, so it decides what is asked for.
+    """Settings of ``[tune]`` that belong to a study's question."""
+    # The search receives infeasible configs as bad ones, so the filter decides its proposals.
     where = project.config.tune.where
     return driver.search_question(project) | ({"where": where} if where else {})
 
 
 def _result(context: StudyContext) -> SearchResult:
     project, trials = context.project, searched(context, PHASE)
-    found = result_of(context, PHASE, trials, project.config.tune.where)
+    result = result_of(context, PHASE, trials, project.config.tune.where)
     metrics = objectives(project.config, context.slot)
     if len(metrics) == 1:
-        return found
-    return replace(found, values=scores(project, context.data, context.split, trials, metrics))
+        return result
+    return replace(result, values=scores(project, context.data, context.split, trials, metrics))

@@ -28,7 +28,7 @@ class AgainstChampion(EvidenceStage):
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        return backtest.against_champion(slot.project, backtest.kept_of(slot.products["finalize"]))
+        return backtest.against_champion(slot.project, backtest.entry_of(slot.products["finalize"]))
 
 
 STAGE = AgainstChampion()

@@ -25,7 +25,7 @@ class BacktestStage(EvidenceStage):
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        return backtest.judge(slot.project, backtest.kept_of(slot.products["finalize"]))
+        return backtest.judge(slot.project, backtest.entry_of(slot.products["finalize"]))
 
     def describe(self, slot: SlotPipeline, product: bool) -> str:
         """That it was judged."""

@@ -19,11 +19,13 @@ class RefitStage(EvidenceStage):
     def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate, the bars of the refits and the terms of trading."""
         final = slot.products.get("finalize")
-        return refit.inputs(slot.project, backtest.kept_of(final)) if final else {"candidate": None}
+        return (
+            refit.inputs(slot.project, backtest.entry_of(final)) if final else {"candidate": None}
+        )
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        return refit.refit(slot.project, backtest.kept_of(slot.products["finalize"]))
+        return refit.refit(slot.project, backtest.entry_of(slot.products["finalize"]))
 
 
 STAGE = RefitStage()

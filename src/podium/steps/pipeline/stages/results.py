@@ -31,8 +31,8 @@ class ResultsStage(PipelineStage):
 
     def files(self, slot: SlotPipeline, product: BacktestResult) -> BacktestResult:
         """``backtesting_results/``."""
-        kept = backtest.kept_of(slot.products["finalize"])
-        return backtest.result(slot.project, kept, product.rule)
+        entry = backtest.entry_of(slot.products["finalize"])
+        return backtest.result(slot.project, entry, product.rule)
 
 
 STAGE = ResultsStage()
