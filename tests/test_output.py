@@ -41,7 +41,7 @@ def test_off_a_terminal_there_is_one_plain_line_a_minute(clock, capsys):
     for done in range(1, 31):
         clock.now += 10.0
         out.progress("us4: tune", done, 30, f"best 0.{done:02}")
-    out.rest()
+    out.finish()
     told = capsys.readouterr().err
     assert told.splitlines() == [
         "us4: tune 6/30, best 0.06, 4 min left",
@@ -57,11 +57,11 @@ def test_a_trial_that_takes_hours_is_told_of_every_minute(clock, capsys):
     out.progress("us4: tune", 1, 3, "best 0.2")
     for _ in range(181):
         clock.now += 1.0
-        out.tell_how_far()
+        out.repeat_progress()
     assert capsys.readouterr().err.splitlines() == ["us4: tune 1/3, best 0.2"] * 3
     out.progress("us4: tune", 3, 3)
     clock.now += 500.0
-    out.tell_how_far()
+    out.repeat_progress()
     assert capsys.readouterr().err == ""
 
 
@@ -69,9 +69,9 @@ def test_work_whose_first_piece_takes_long_is_told_of_from_its_beginning(clock, 
     out = Output()
     out.begins("us4: tune", 4)
     clock.now += 60.0
-    out.tell_how_far()
+    out.repeat_progress()
     clock.now += 60.0
-    out.progress("us4: tune", 1, 4)
+    out.progress("us4: tune", 1, 4, "6 min left")
     told = capsys.readouterr().err.splitlines()
     assert told == ["us4: tune 0/4", "us4: tune 1/4, 6 min left"]
 
@@ -80,20 +80,20 @@ def test_nothing_is_told_of_what_is_over_or_by_who_is_quiet(clock, capsys):
     for out in (Output(), Output(quiet=True)):
         out.progress("us4: tune", 1, 3)
         if not out.quiet:
-            out.rest()
+            out.finish()
         clock.now += 500.0
-        out.tell_how_far()
+        out.repeat_progress()
     assert capsys.readouterr().err == ""
 
 
-def test_who_repeats_ends_with_the_work(monkeypatch, capsys):
+def test_who_repeater_ends_with_the_work(monkeypatch, capsys):
     monkeypatch.setattr(output, "LINE_EVERY_SECONDS", 0.02)
     out = Output()
     out.progress("us4: tune", 1, 3)
     time.sleep(0.2)
-    out.rest()
-    out._repeats.join(10)
-    assert not out._repeats.is_alive()
+    out.finish()
+    out._repeater.join(10)
+    assert not out._repeater.is_alive()
     told = capsys.readouterr().err.splitlines()
     assert len(told) > 1
     assert set(told) == {"us4: tune 1/3"}
@@ -127,7 +127,7 @@ for done in range(4):
     time.sleep(0.05)
     if done == 1:
         out.say("us4: news")
-out.rest()
+out.finish()
 print("answer")
 """
 

@@ -75,7 +75,7 @@ class CliContext:
             with project:
                 yield project
         finally:
-            self.out.rest()
+            self.out.finish()
         if project.log.id:
             hint = project.log_hint
             click.get_current_context().call_on_close(lambda: self.out.say(hint))

@@ -1,4 +1,4 @@
-"""The one sink: answers on stdout, everything else on stderr."""
+"""Output of a command: the answer on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -9,35 +9,38 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from podium.errors import UsageError
 from podium.files import csv_text, watch_writes
-from podium.render.table import duration, markdown, plain, text
+from podium.render.table import counted, duration, markdown, plain, text, wrapped
+
+if TYPE_CHECKING:
+    from podium.render.answer import Answer
 
 FORMS = ("table", "json", "jsonl", "csv", "md", "ids")
 LINE_EVERY_SECONDS = 60.0
-# Under what click keeps whether the command was asked for more.
+# Key of the flag --verbose in the meta dictionary of a click context.
 VERBOSE = "podium.verbose"
 
 
 class Output:
-    """Where a verb puts its answer, its progress and its hints.
+    """Prints the answer of a verb on stdout; progress, messages and hints on stderr.
 
     Parameters
     ----------
     form : str
-        One of ``FORMS``; JSON is ``{"podium": 1, "kind": ..., "items": [...]}``. Those beside
+        One of ``FORMS``; JSON is ``{"podium": 1, "kind": ..., "items": [...]}``. Forms other than
         ``table`` and ``json`` are for listings.
     quiet : bool
-        No news, no progress and no hints.
+        No messages, no progress and no hints.
 
     Raises
     ------
     UsageError
-        The command was asked both for more and for less.
+        Both ``--quiet`` and ``--verbose`` are set.
     """
 
     def __init__(self, *, form: str = "table", quiet: bool = False) -> None:
@@ -45,7 +48,7 @@ class Output:
         self.form = form
         self.as_json = form == "json"
         self.quiet = quiet
-        # A reporter that is also told how each trial ends.
+        # A verbose reporter also receives the end of each trial.
         self.verbose = bool(context and context.meta.get(VERBOSE))
         if quiet and self.verbose:
             raise UsageError("--quiet and --verbose together", "one of them")
@@ -54,13 +57,19 @@ class Output:
             context.with_resource(watch_writes(self.wrote))
         self._live = sys.stderr.isatty() and not quiet
         self._bar = ""
-        # When a label was first heard of, and how much was done then.
-        self._started: dict[str, tuple[float, int]] = {}
-        self._spoke = time.monotonic()
-        # What was told of work that is not over yet, and who repeats it when nothing ends.
-        self._going_on = ""
-        self._rests = threading.Event()
-        self._repeats: threading.Thread | None = None
+        # Time of the first report under a label, and how much was done then; None where the
+        # reporting step measures its speed itself.
+        self._started: dict[str, tuple[float, int] | None] = {}
+        self._printed_at = time.monotonic()
+        # Newest progress of work that is not finished; a thread repeats it while nothing ends.
+        self._unfinished = ""
+        self._finished = threading.Event()
+        self._repeater: threading.Thread | None = None
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None where stdout is no terminal."""
+        return shutil.get_terminal_size((160, 24)).columns if sys.stdout.isatty() else None
 
     def answer(
         self, kind: str, items: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None
@@ -71,15 +80,48 @@ class Output:
             return
         shown = list(columns or (items[0] if items else []))
         rows = [[_cell(item.get(column)) for column in shown] for item in items]
-        width = shutil.get_terminal_size((160, 24)).columns if sys.stdout.isatty() else None
-        print(text(shown, rows, width=width))
+        print(text(shown, rows, width=self.width))
+
+    def lead(self, sentence: str) -> None:
+        """Print the sentence that an answer begins with; other forms than a table have none."""
+        if self.form == "table":
+            print("\n".join(wrapped(sentence, self.width)) if self.width else sentence)
+
+    def result(
+        self,
+        kind: str,
+        result: Answer,
+        items: Sequence[Mapping[str, Any]] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        """Print the sentence and the table of a result, or the items as JSON.
+
+        Parameters
+        ----------
+        items : sequence of mapping, optional
+            Items of the JSON answer. Default: the rows of the result.
+        """
+        self.lead(result.sentence)
+        rows = items if self.as_json and items is not None else result.rows()
+        if rows or self.as_json:
+            if self.form == "table":
+                print()
+            self.answer(kind, rows, columns)
 
     def listing(
         self, kind: str, items: Sequence[Mapping[str, Any]], columns: Sequence[str]
     ) -> None:
-        """Print things in the form asked for; JSON has every fact, the others the columns."""
-        if self.form in ("table", "json"):
-            self.answer(kind, items, columns)
+        """Print items in the chosen form; JSON has every field, the others the columns.
+
+        A table of several rows omits columns with one value and names them in a sentence.
+        """
+        if self.form == "table":
+            varying, same = _varying(items, columns)
+            if same:
+                self.lead(f"{counted(len(items), 'row')}, all with {_cell(same)}")
+            self.answer(kind, items, varying)
+        elif self.form == "json":
+            self.answer(kind, items)
         elif self.form == "jsonl":
             for item in items:
                 print(json.dumps(plain(item), allow_nan=False))
@@ -93,22 +135,24 @@ class Output:
             print(csv_text([columns, *rows]), end="")
 
     def facts(self, kind: str, item: Mapping[str, Any]) -> None:
-        """Print one thing: JSON, or a line a fact."""
+        """Print one item: JSON, or a line for each field."""
         if self.as_json:
             self.answer(kind, [item])
             return
-        wide = max(map(len, item), default=0)
+        longest = max(map(len, item), default=0)
         for name, value in item.items():
-            print(f"{name:<{wide}}  {_cell(value)}")
+            words = str(_cell(value))
+            lines = wrapped(words, max(20, self.width - longest - 2)) if self.width else [words]
+            print(f"{name:<{longest}}  " + f"\n{'':<{longest}}  ".join(lines))
 
-    def say(self, words: str) -> None:
-        """One line of news on stderr."""
+    def say(self, message: str) -> None:
+        """Print one message on stderr."""
         if not self.quiet:
             self._wipe()
-            print(words, file=sys.stderr)
+            print(message, file=sys.stderr)
 
     def wrote(self, path: Path) -> None:
-        """A file was written; told the first time, and only of files that are the user's."""
+        """Report a written file once, unless it is one of podium's own."""
         path = path.absolute()
         if path not in self._written and ".podium" not in path.parts:
             self._written.add(path)
@@ -116,63 +160,80 @@ class Output:
             self.say(f"wrote {path.relative_to(here) if path.is_relative_to(here) else path}")
 
     def hint(self, *commands: str) -> None:
-        """What to type next."""
+        """Commands to type next."""
         for number, command in enumerate(commands):
             self.say(("next: " if number == 0 else "      ") + command)
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """A bar on a terminal; elsewhere one plain line a minute, until :meth:`rest`."""
+        """A bar on a terminal; elsewhere one plain line a minute, until :meth:`finish`."""
         if self.quiet:
             return
         now = time.monotonic()
-        then, had = self._started.setdefault(label, (now, done))
-        left = (now - then) / (done - had) * (total - done) if done > had else None
-        told = f"{label} {done}/{total}" + (f", {note}" if note else "")
-        # Who reckons it better has told it.
-        if left and done < total and not note.endswith(" left"):
-            told += f", {duration(left)} left"
+        started = self._started.setdefault(label, (now, done))
+        line = f"{label} {done}/{total}" + (f", {note}" if note else "")
+        if started is not None and started[1] < done < total:
+            seconds = (now - started[0]) / (done - started[1]) * (total - done)
+            line += f", {duration(seconds)} left"
+        if done >= total:
+            self._started.pop(label)
         if self._live:
             filled = round(20 * done / max(total, 1))
             bar = "#" * filled + "." * (20 - filled)
             self._wipe()
             width = shutil.get_terminal_size((100, 24)).columns
-            self._bar = f"[{bar}] {told}"[: width - 1]
+            self._bar = f"[{bar}] {line}"[: width - 1]
             print(self._bar, end="", file=sys.stderr, flush=True)
             if done >= total:
                 self._wipe()
             return
-        self._going_on = told if done < total else ""
-        self.tell_how_far()
-        if self._repeats is None:
-            self._repeats = threading.Thread(target=self._repeat, daemon=True)
-            self._repeats.start()
+        self._unfinished = line if done < total else ""
+        self.repeat_progress()
+        if self._repeater is None:
+            self._repeater = threading.Thread(target=self._repeat, daemon=True)
+            self._repeater.start()
 
     def begins(self, label: str, total: int) -> None:
-        """A bar, and somebody who repeats it, before anything is finished."""
+        """Show work of which nothing is done yet; its notes have the time left."""
+        self._started[label] = None
         self.progress(label, 0, total)
 
-    def tell_how_far(self) -> None:
-        """One plain line of what is going on, if the last one is a minute old."""
+    def repeat_progress(self) -> None:
+        """Print the newest progress of unfinished work, if the last line is a minute old."""
         now = time.monotonic()
-        if self._going_on and now - self._spoke >= LINE_EVERY_SECONDS:
-            print(self._going_on, file=sys.stderr, flush=True)
-            self._spoke = now
+        if self._unfinished and now - self._printed_at >= LINE_EVERY_SECONDS:
+            print(self._unfinished, file=sys.stderr, flush=True)
+            self._printed_at = now
 
-    def rest(self) -> None:
-        """Nothing is going on any more."""
-        self._going_on = ""
-        self._rests.set()
+    def finish(self) -> None:
+        """Stop showing progress."""
+        self._unfinished = ""
+        self._finished.set()
         self._wipe()
 
     def _repeat(self) -> None:
-        """A trial may take hours, and whoever reads along wants to know that all is well."""
-        while not self._rests.wait(LINE_EVERY_SECONDS / 4):
-            self.tell_how_far()
+        """Repeat the progress while a trial takes hours, as a sign that the command works."""
+        while not self._finished.wait(LINE_EVERY_SECONDS / 4):
+            self.repeat_progress()
 
     def _wipe(self) -> None:
         if self._bar:
             print("\r" + " " * len(self._bar) + "\r", end="", file=sys.stderr, flush=True)
             self._bar = ""
+
+
+def _varying(
+    items: Sequence[Mapping[str, Any]], columns: Sequence[str]
+) -> tuple[list[str], dict[str, Any]]:
+    """Columns whose values differ between items, and the one value of each of the others."""
+    names = [name for name in columns if name not in ("id", "name")] if len(items) > 1 else []
+    same = {
+        name: items[0].get(name)
+        for name in names
+        if all(item.get(name) == items[0].get(name) for item in items)
+    }
+    return [name for name in columns if name not in same], {
+        name: value for name, value in same.items() if value not in (None, "")
+    }
 
 
 def _flat(value: Any) -> Any:

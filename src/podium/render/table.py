@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from itertools import zip_longest
 from typing import Any
 from unicodedata import combining, east_asian_width
 
@@ -19,7 +20,8 @@ from podium.errors import DataError
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
 _NUMERIC = re.compile(r"[<>]?[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?%?|-|nan|[+-]?inf")
 _MARKDOWN = re.compile(r"([\\`*|<>\[\]])")
-_NARROWEST = 6
+# Columns of several words are not made narrower than this.
+_WRAPPED = 24
 
 
 class Safe(str):
@@ -187,6 +189,34 @@ def cut(words: str, width: int) -> str:
     return start.rstrip() + "…" if width > 0 else ""
 
 
+def wrapped(words: str, width: int) -> list[str]:
+    """Lines of at most a width, broken at spaces; a longer word is broken inside.
+
+    Parameters
+    ----------
+    words : str
+    width : int
+        Columns of a terminal, 2 or more.
+
+    Examples
+    --------
+    >>> wrapped("layers=1, learning_rate=0.003", 12)
+    ['layers=1,', 'learning_rat', 'e=0.003']
+    """
+    lines, line = [], ""
+    for word in words.split(" "):
+        if line and _columns(line) + 1 + _columns(word) > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+        while _columns(line) > width:
+            end = next(n for n in range(1, len(line) + 1) if _columns(line[: n + 1]) > width)
+            lines.append(line[:end])
+            line = line[end:]
+    return [*lines, line]
+
+
 def text(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int | None = None
 ) -> str:
@@ -197,7 +227,8 @@ def text(
     columns : sequence of str, shape (C,)
     rows : sequence of sequences, shape (R, C)
     width : int, optional
-        Largest width of a line; the widest column of words is cut first, with an ellipsis.
+        Maximum width of a line. Cells of several words wrap; the widest columns that do not fit
+        beside the others are lines below each row.
 
     Examples
     --------
@@ -206,19 +237,50 @@ def text(
     ---------  --------
     eurusd/1H  0.004821
     us4/D             -
+    >>> print(text(["gate", "finding"], [["cost", "loses 0.3 bps a day"]], width=18))
+    gate
+    ----
+    cost
+      finding: loses
+      0.3 bps a day
     """
-    cells = _cells(columns, rows)
     right = _right(columns, rows)
-    grid = [[cell(name) for name in columns], *cells]
-    sizes = [max(_columns(line[c]) for line in grid) for c in range(len(columns))]
-    while width is not None and sum(sizes) + 2 * (len(sizes) - 1) > width:
-        words = [c for c, numeric in enumerate(right) if not numeric and sizes[c] > _NARROWEST]
-        if not words:
-            break
-        sizes[max(words, key=lambda c: sizes[c])] -= 1
-    grid.insert(1, ["-" * size for size in sizes])
-    lines = ("  ".join(map(_pad, line, sizes, right)).rstrip() for line in grid)
-    return "\n".join(line if width is None else cut(line, width) for line in lines)
+    grid = [[cell(name) for name in columns], *_cells(columns, rows)]
+    sizes = [max(map(_columns, cells)) for cells in zip(*grid, strict=True)]
+    longest = [
+        max(_columns(word) for words in cells for word in words.split(" "))
+        for cells in zip(*grid, strict=True)
+    ]
+    narrowest = [
+        size if numeric else max(word, min(size, _WRAPPED))
+        for size, word, numeric in zip(sizes, longest, right, strict=True)
+    ]
+    beside = list(range(len(columns)))
+
+    def is_too_wide(widths: Sequence[int]) -> bool:
+        total = sum(widths[c] for c in beside) + 2 * (len(beside) - 1)
+        return width is not None and total > width
+
+    while is_too_wide(narrowest) and len(beside) > 1:
+        beside.remove(max(beside[1:], key=lambda c: (not right[c], sizes[c])))
+    while is_too_wide(sizes):
+        flexible = [c for c in beside if sizes[c] > narrowest[c]] or beside
+        sizes[max(flexible, key=lambda c: sizes[c])] -= 1
+    lines = []
+    for place, row in enumerate(grid):
+        parts = [wrapped(row[c], sizes[c]) for c in beside]
+        for cells in zip_longest(*parts, fillvalue=""):
+            padded = (
+                _pad(words, sizes[c], right[c]) for words, c in zip(cells, beside, strict=True)
+            )
+            lines.append("  ".join(padded).rstrip())
+        if place == 0:
+            lines.append("  ".join("-" * sizes[c] for c in beside))
+            continue
+        for c in sorted({*range(len(columns))} - {*beside}):
+            below = wrapped(f"{grid[0][c]}: {row[c]}", (width or 0) - 2)
+            lines += [f"  {part}".rstrip() for part in below]
+    return "\n".join(lines)
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -341,7 +403,6 @@ def _columns(words: str) -> int:
 
 
 def _pad(words: str, size: int, right: bool) -> str:
-    words = cut(words, size)
     space = " " * (size - _columns(words))
     return space + words if right else words + space
 
