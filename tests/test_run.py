@@ -300,7 +300,7 @@ def test_from_a_step_is_refused_where_an_earlier_one_is_not_complete_with_the_co
         ({"first": "tun"}, "--from is 'tun'.*did you mean 'tune'"),
         ({"last": "predict"}, "--to is 'predict', which is no step"),
         ({"first": "backtest", "last": "tune"}, "--from backtest comes after --to tune"),
-        ({"only": ["bisk"]}, "--only bisk: no slot asked for has that family"),
+        ({"only": ["bisk"]}, "--only bisk: no chosen slot has that family"),
         ({"only": ["quick"], "first": "extend"}, "takes the search from the record"),
     ],
 )
