@@ -212,8 +212,8 @@ def common(function: Command) -> Command:
     )(with_context)
 
 
-def given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among some that have a value."""
+def without_empty(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that have a value."""
     return {name: value for name, value in settings.items() if value not in (None, "", (), {})}
 
 
