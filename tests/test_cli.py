@@ -62,7 +62,9 @@ def test_a_project_made_without_demo_says_that_it_has_no_slots(tmp_path, capsys)
 def test_run_prints_the_table_on_stdout_and_the_rest_on_stderr(finished, capsys):
     code, out, err = say(capsys, "run", "--project", str(finished))
     assert code == 0
-    assert out.splitlines()[0].split()[:2] == ["slot", "best"]
+    sentence, _, header = out.splitlines()[:3]
+    assert sentence.startswith("2 slots: ")
+    assert header.split()[:3] == ["slot", "best", "config"]
     assert "us4/D/volatility" in out
     assert "report:" in err
     assert "next: podium list candidates" in err

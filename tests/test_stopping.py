@@ -516,7 +516,7 @@ def test_a_search_is_stopped_from_another_terminal(root, at_once):
     _, told = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 130, told
     assert b"goes on" in told
-    assert said[0].startswith(f"{SLOT}: asked podium tune to stop")
+    assert said[0].startswith(f"{SLOT}: podium tune is to stop")
     assert said[-1] == f"{SLOT}: podium tune has stopped"
     assert status(root) == []
     assert not running(root)
