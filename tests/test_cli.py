@@ -266,7 +266,7 @@ def test_an_interrupted_run_ends_with_130_and_goes_on(project, number):
     os.kill(running.pid, number)
     _, err = running.communicate()
     assert running.returncode == 130, err
-    assert b"goes on" in err
+    assert b"the same command continues" in err
     assert b"Traceback" not in err
     again = subprocess.run(words, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
@@ -321,7 +321,7 @@ def test_what_would_stop_a_later_step_is_refused_before_anything_is_trained(
         assert not query(root, "SELECT * FROM trial WHERE family != 'naive'")
 
 
-def test_a_ctrl_c_that_python_would_forget_is_heard_again(monkeypatch):
+def test_a_ctrl_c_that_python_would_forget_is_sent_again(monkeypatch):
     class Thing:
         pass
 
@@ -331,7 +331,7 @@ def test_a_ctrl_c_that_python_would_forget_is_heard_again(monkeypatch):
         for _ in range(1000):
             pass
 
-    monkeypatch.setattr(sys, "unraisablehook", cli_main._heard_again)
+    monkeypatch.setattr(sys, "unraisablehook", cli_main._repeat_interrupt)
     thing = Thing()
     reference = weakref.ref(thing, callback)
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it comes in either line

@@ -279,7 +279,7 @@ def test_figures_joined_at_their_period_are_caught_in_a_project_and_joined_as_kn
     code, _, err = ask("early", "--project", str(root), "-q", "--seeds", "1")
     assert code == 4
     assert "early (feature) depends on the future" in err
-    assert "figures of 'earnings' published after it" in err
+    assert "values of 'earnings' published after it" in err
     for seeds in ("3", "20"):
         code, out, _ = ask("covariate:earnings.eps", "--project", str(root), "--seeds", seeds)
         assert code == 0

@@ -110,7 +110,7 @@ def test_in_a_log_progress_is_one_line_a_minute_too(tmp_path, monkeypatch):
     log.folder.mkdir()
     log.id, log._file = _log._made(log.folder, "tune")
     log.enter("us4")
-    log._spoke = clock.now
+    log._progress_at = clock.now
     for done in range(1, 31):
         clock.now += 10.0
         log.progress("us4: tune", done, 30, "best 0.1")

@@ -69,7 +69,7 @@ def command(cli: CliContext, what: str, lineage: bool, history: bool, at: str | 
     else:
         _facts(out, kind, row)
     if notes:
-        print("\n" + "\n".join(told_note(note) for note in notes))
+        print("\n" + "\n".join(note_line(note) for note in notes))
 
 
 def _lineage(out: Output, reader: RecordReader, what: str, store: Path) -> None:

@@ -13,7 +13,7 @@ from podium.errors import DataError, NotFoundError, Problem, RefusedError, Usage
 from podium.ledger import writes
 from podium.ledger.record_reader import LOOKS, RecordReader
 from podium.render.answer import Answer
-from podium.runners._files import placed
+from podium.runners._files import store_files
 from podium.steps.archive.differences import Part, ResultCheck, files, numbers
 from podium.steps.archive.rebuild import Rebuilt, Row, rebuild
 from podium.steps.candidates.final_model import PHASE as FINALIZE

@@ -25,9 +25,9 @@ from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger.ledger import now
 from podium.render.answer import Answer
-from podium.render.values import RunReport
 from podium.render.run import run_dict, run_markdown, run_page, summary_rows
 from podium.render.table import counted
+from podium.render.values import RunReport
 from podium.steps.pipeline import preflight as checklist
 from podium.steps.pipeline import run_report
 from podium.steps.pipeline.run_cache import KnownRun, step_rows

@@ -115,7 +115,9 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     newer = _compared(champion, naive.mean, is_newer)
     since = _compared(champion, naive.mean, (times > served.trained_until) & champion.known)
     before = _compared(champion, naive.mean, (times <= tested) & champion.known)
-    drift = drifted(project, served.candidate.artifact_hash, served.model.manifest, served.view)
+    drift = training_drift(
+        project, served.candidate.artifact_hash, served.model.manifest, served.view
+    )
     beats, against = _against_naive(newer, since, method, served.model.section.metric)
     findings = [
         _who(served),
@@ -135,19 +137,19 @@ def _naive(served: ServedModel) -> tuple[Prediction, str]:
     """Forecasts and method of the candidate's baseline, fitted on the same training bars."""
     view, judged = served.view, served.judged
     notes = [judged[kind].notes for kind in ("test", "validation") if kind in judged]
-    known = filter(None, (baselines.named(one, view) for one in notes))
+    known = filter(None, (baselines.from_notes(one, view) for one in notes))
     # An imported candidate was not compared with a baseline here.
-    reference = next(known, None) or baselines.every(view)[0]
+    reference = next(known, None) or baselines.all_configs(view)[0]
     stop = int(np.searchsorted(view.times, served.trained_until, side="right"))
     # No label may use bars after the training.
-    model = baselines.fitted(reference, baselines.labelled(view.until(stop)))
+    model = baselines.fit(reference, baselines.labelled(view.until(stop)))
     return model.predict(served.windows().blind()), baselines.method_of(reference)
 
 
 def _compared(champion: Live, other: Floats, chosen: Mask) -> Comparison:
     """The champion's forecasts compared with others on some windows."""
     metric, windows = champion.served.model.section.metric, champion.windows.take(chosen)
-    return compared(metric, windows, champion.forecast[chosen], other[chosen])
+    return compare_forecasts(metric, windows, champion.forecast[chosen], other[chosen])
 
 
 def _who(served: ServedModel) -> SlotFinding:
@@ -254,12 +256,12 @@ def _difference(ahead: BootstrapInterval, behind: BootstrapInterval) -> tuple[fl
 def _drift(drift: FeatureDrift) -> SlotFinding:
     figures: dict[str, float] = {}
     message = drift.sentence
-    if drift.found is not None:
+    if drift.result is not None:
         figures = {
             f"stability_index:{name}": float(value)
             for name, value in zip(drift.features, drift.result.index, strict=True)
         }
-        figures["drift_p_value"] = drift.found.p_value
+        figures["drift_p_value"] = drift.result.p_value
         message += f"; {drift.source}"
     return SlotFinding(WARNING if drift.alarm else NOTE, "drift", message, figures)
 

@@ -25,7 +25,7 @@ from podium.steps.data.bars import slot_data
 from podium.steps.data.tickers import bars_of
 from podium.steps.decisions.backtest_files import SIGNALS, files_of
 from podium.steps.evidence.drift import warn_of_drift
-from podium.steps.evidence.trading import due, targets
+from podium.steps.evidence.trading import order_bars, target_weights
 from podium.steps.serving.predict import chosen_model
 from podium.steps.workspace import recorded
 from podium.steps.workspace.moments import stamp_of, without_midnight

@@ -41,7 +41,9 @@ class Activity:
         from podium.ledger.ledger import now
 
         self.slot, self.stop_request, self.thread = slot, stop_request, threading.get_ident()
-        self.progress_file, self.stop_file = (_file_of(state, slot, suffix) for suffix in ("json", "stop"))
+        self.progress_file, self.stop_file = (
+            _file_of(state, slot, suffix) for suffix in ("json", "stop")
+        )
         self.facts: dict[str, Any] = {
             "slot": slot,
             "verb": verb,
@@ -83,7 +85,9 @@ class Activity:
         """Pass requests to stop on."""
         while not done.wait(CHECK_SECONDS):
             with suppress(OSError):
-                self.stop_request.ask(at_once=self.stop_file.read_text(encoding="utf-8") == STOP_NOW)
+                self.stop_request.ask(
+                    at_once=self.stop_file.read_text(encoding="utf-8") == STOP_NOW
+                )
 
 
 def at_work(state: Path) -> list[dict[str, Any]]:

@@ -53,32 +53,32 @@ class ErrorLog:
         if text == self.last:
             return
         self.last = text
-        # The sending continues without a log.
+        # A log that cannot be written must not stop the sending.
         with contextlib.suppress(OSError):
             before = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
             write_atomic(self.path, f"{before}{now()} {text}\n"[-LOG_BYTES:])
 
 
 class Feeder:
-    """Sends the record of one project to MLflow, and waits while MLflow is down."""
+    """Sender of one project, which waits for MLflow."""
 
-    def __init__(self, project: Project, target: Target, writer: Connection) -> None:
+    def __init__(self, project: Project, target: Target, record_writer: Connection) -> None:
         self.target = target
         self.log = ErrorLog(project.root / LOG)
-        self.writer = writer
+        self.record_writer = record_writer
         self.projection = projection_of(project, target, write=self.ask)
         _lower_priority()
 
     def ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Write to the record through the writing process; return its answer."""
-        self.writer.send((work, arguments))
-        answer = self.writer.recv()
+        """Let the record writer write to the record; returns its answer."""
+        self.record_writer.send((work, arguments))
+        answer = self.record_writer.recv()
         if isinstance(answer, PodiumError):
             raise answer
         return answer
 
-    def run(self) -> None:
-        """Send about once a second; after the step send the rest, unless MLflow is down."""
+    def live(self) -> None:
+        """Send about once a second; after the step, send the rest unless MLflow is down."""
         pause = EVERY_SECONDS
         while not _is_over(pause):
             stopped = self.send() is SendOutcome.STOPPED
@@ -88,11 +88,11 @@ class Feeder:
             if outcome is SendOutcome.STOPPED:
                 return
             if outcome is SendOutcome.BUSY:
-                # The feeder of another command may have missed the last items of this one.
+                # The sender of another command may not have seen the last items of this one.
                 time.sleep(EVERY_SECONDS)
 
     def send(self) -> SendOutcome:
-        """Send waiting items; without any, MLflow is not imported."""
+        """Send the waiting items; without any, MLflow is not imported."""
         if not self.projection.waiting():
             return SendOutcome.SENT
         try:
@@ -110,7 +110,7 @@ class Feeder:
 
 
 def write_for(project: Project, sender: Connection) -> None:
-    """Write to the record for the sender, until it ends."""
+    """Run the record writer: write for the sender until that ends."""
     ledger = project.ledger
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
@@ -126,7 +126,7 @@ def write_for(project: Project, sender: Connection) -> None:
 def projection_of(
     project: Project, target: Target, write: Callable[..., Any] | None = None
 ) -> Projection:
-    """Projection of a project's record in MLflow."""
+    """Projection of a project's record to MLflow."""
     return Projection(
         project.ledger,
         target,
@@ -138,37 +138,37 @@ def projection_of(
     )
 
 
-def _step_back() -> None:
-    """Run at the lowest priority."""
+def _lower_priority() -> None:
+    """Run only on idle processors."""
     os.nice(19)
-    # Not every system has this scheduling class.
+    # Systems without an idle class use the nice value alone.
     with contextlib.suppress(AttributeError, OSError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _is_over(seconds: float) -> bool:
-    """Wait up to some seconds for the end of the step, which closes standard input."""
+    """Wait some seconds for the end of the step, which closes standard input."""
     readable, _, _ = select.select([sys.stdin.fileno()], [], [], seconds)
     return bool(readable)
 
 
 def feed(root: Path) -> None:
-    """Send the outbox of a project until standard input ends, then the rest."""
+    """Send a project's outbox until standard input ends, then the rest."""
     message = ""
     try:
         project = Project(root)
         target = _mlflow_target.resolve(project.config)
-        writer, sender = Pipe()
+        record_writer, sender = Pipe()
         if os.fork():
-            writer.close()
+            record_writer.close()
             os.close(sys.stdin.fileno())
             write_for(project, sender)
             return
         sender.close()
-        Feeder(project, target, writer).run()
+        Feeder(project, target, record_writer).live()
     except PodiumError as error:
         message = str(error)
-    except Exception:  # noqa: BLE001 - a detached process has no terminal; waiting items stay
+    except Exception:  # noqa: BLE001 - logged, as no terminal shows it; pending items are kept
         message = traceback.format_exc()
     if message:
         ErrorLog(root / LOG).add(without_password(message))
