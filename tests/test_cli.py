@@ -62,7 +62,9 @@ def test_a_project_made_without_demo_says_that_it_has_no_slots(tmp_path, capsys)
 def test_run_prints_the_table_on_stdout_and_the_rest_on_stderr(finished, capsys):
     code, out, err = say(capsys, "run", "--project", str(finished))
     assert code == 0
-    assert out.splitlines()[0].split()[:2] == ["slot", "best"]
+    sentence, _, header = out.splitlines()[:3]
+    assert sentence.startswith("2 slots: ")
+    assert header.split()[:3] == ["slot", "best", "config"]
     assert "us4/D/volatility" in out
     assert "report:" in err
     assert "next: podium list candidates" in err
@@ -264,7 +266,7 @@ def test_an_interrupted_run_ends_with_130_and_goes_on(project, number):
     os.kill(running.pid, number)
     _, err = running.communicate()
     assert running.returncode == 130, err
-    assert b"goes on" in err
+    assert b"the same command continues" in err
     assert b"Traceback" not in err
     again = subprocess.run(words, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
@@ -319,7 +321,7 @@ def test_what_would_stop_a_later_step_is_refused_before_anything_is_trained(
         assert not query(root, "SELECT * FROM trial WHERE family != 'naive'")
 
 
-def test_a_ctrl_c_that_python_would_forget_is_heard_again(monkeypatch):
+def test_a_ctrl_c_that_python_would_forget_is_sent_again(monkeypatch):
     class Thing:
         pass
 
@@ -329,7 +331,7 @@ def test_a_ctrl_c_that_python_would_forget_is_heard_again(monkeypatch):
         for _ in range(1000):
             pass
 
-    monkeypatch.setattr(sys, "unraisablehook", cli_main._heard_again)
+    monkeypatch.setattr(sys, "unraisablehook", cli_main._repeat_interrupt)
     thing = Thing()
     reference = weakref.ref(thing, callback)
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it comes in either line

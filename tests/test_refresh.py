@@ -142,7 +142,7 @@ def test_new_bars_are_spoken_of_and_do_not_move_a_test_that_begins_on_a_day(root
     assert code == 0
     assert out.count("\n") == 1
     assert "bars until 2002-10-18; 156 forecasts of the champion stored" in out
-    assert "no challenger: the test begins at 2002-01-01 for ever" in out
+    assert "no challenger: the test begins at 2002-01-01, and no bar before it is new" in out
     assert trained == []
     assert len(candidates(root)) == 1
     assert "nothing new" in say(capsys, "run", "--refresh", "--project", str(root))[1]
@@ -196,7 +196,7 @@ def test_too_short_a_test_makes_no_challenger_and_no_failure(root):
     configured(root, policies=projects.LENIENT, refresh={"test_bars": 20})
     found = tonight(root)
     assert found.error is None
-    assert "no challenger: 20 bars are left to test it on" in found.line
+    assert "no challenger: only 20 bars to test it on" in found.line
 
 
 @pytest.mark.slow
@@ -294,7 +294,7 @@ def test_a_slot_somebody_is_at_work_on_is_left_alone_and_that_is_no_failure(root
     with open_project(root) as other, other.locked(SLOT, "tune"):
         found = tonight(root)
     assert found.error.exit_code == 6
-    assert "left alone: podium tune" in found.line
+    assert "skipped: podium tune" in found.line
     assert fired(root)[1:] == []
 
 

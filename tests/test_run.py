@@ -300,7 +300,7 @@ def test_from_a_step_is_refused_where_an_earlier_one_is_not_complete_with_the_co
         ({"first": "tun"}, "--from is 'tun'.*did you mean 'tune'"),
         ({"last": "predict"}, "--to is 'predict', which is no step"),
         ({"first": "backtest", "last": "tune"}, "--from backtest comes after --to tune"),
-        ({"only": ["bisk"]}, "--only bisk: no slot asked for has that family"),
+        ({"only": ["bisk"]}, "--only bisk: no chosen slot has that family"),
         ({"only": ["quick"], "first": "extend"}, "takes the search from the record"),
     ],
 )
@@ -354,7 +354,7 @@ def test_a_slot_without_the_family_is_left_out_and_that_is_said(tmp_path):
     root = project_in(tmp_path / "small", BOTH, {"slots": {OTHER: {"families": [brisk.NAME]}}})
     found, said = going(root, only=[brisk.NAME])
     assert {one.slot for one in found.outcomes} == {OTHER}
-    assert f"{SLOT}: has none of these families and is left out" in said
+    assert f"{SLOT}: skipped, as it has none of these families" in said
     assert len(found.report.slots) == 1
 
 

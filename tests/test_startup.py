@@ -33,8 +33,9 @@ def project(tmp_path_factory):
     return init(tmp_path_factory.mktemp("start") / "demo", demo=True)
 
 
-def test_help_imports_neither_click_nor_anything_heavy():
-    code, modules = _modules("--help")
+@pytest.mark.parametrize("word", ["--help", "help"])
+def test_help_imports_neither_click_nor_anything_heavy(word):
+    code, modules = _modules(word)
     assert code == 0
     assert not modules & {*HEAVY, "click"}
 

@@ -278,7 +278,7 @@ def test_time_that_is_over_before_anything_was_found_is_no_mistake(root, capsys)
     assert run(["tune", "--project", str(root), "--max-time", "0s"]) == 0
     told = capsys.readouterr()
     assert not told.out
-    assert "the time given by --max-time is over" in told.err
+    assert "the time limit of --max-time is over" in told.err
     assert issubclass(TimeOverError, Exception)
     assert TimeOverError.exit_code == 0
 
@@ -446,7 +446,7 @@ def test_whatever_a_trial_does_it_fails_with_its_reason_and_the_search_goes_on(r
 
 def test_limits_without_workers_are_refused_in_a_sentence(root):
     for limit in ({"runner__max_seconds": 1.0}, {"runner__max_memory": "4GiB"}):
-        with pytest.raises(UsageError, match="cannot end a trial that goes beyond its limits"):
+        with pytest.raises(UsageError, match="supports neither limits of a trial nor devices"):
             searched(root, **limit)
 
 
@@ -516,7 +516,7 @@ def test_a_search_is_stopped_from_another_terminal(root, at_once):
     _, told = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 130, told
     assert b"goes on" in told
-    assert said[0].startswith(f"{SLOT}: asked podium tune to stop")
+    assert said[0].startswith(f"{SLOT}: podium tune is to stop")
     assert said[-1] == f"{SLOT}: podium tune has stopped"
     assert status(root) == []
     assert not running(root)

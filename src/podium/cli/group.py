@@ -1,4 +1,4 @@
-"""The click group: finds verbs in their folder, imports one only when it is called."""
+"""The click group: lists verbs from their folder, imports a verb when it is called."""
 
 from __future__ import annotations
 
@@ -9,29 +9,36 @@ from typing import Any
 import click
 
 from podium import __version__
-from podium.cli.overview import overview, verbs
+from podium.cli.overview import EXAMPLES, overview, verbs
 from podium.errors import suggest
 
 
 class Verbs(click.Group):
-    """Verbs by the journey: start, search, judge, ship, serve."""
+    """Verbs in the order of the journey: start, search, judge, ship, serve."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all verbs, from the folder."""
         return list(verbs())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One verb, imported now."""
+        """Import one verb and add the examples to its help."""
         path = verbs().get(cmd_name)
         if path is None:
             return None
         command: click.Command = import_module(f"podium.cli.verbs.{path.stem}").command
+        commands = {cmd_name: command}
+        if isinstance(command, click.Group):
+            commands |= {f"{cmd_name} {name}": inner for name, inner in command.commands.items()}
+        for name, one in commands.items():
+            if name in EXAMPLES:
+                # The mark keeps click from wrapping the line.
+                one.epilog = f"\b\nExample: {EXAMPLES[name]}"
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The verb, or a usage error that suggests the nearest one."""
+        """Verb of a command line, or a usage error that suggests the nearest one."""
         known = verbs()
         if args and not args[0].startswith("-") and args[0] not in known:
             raise click.UsageError(f"no verb '{args[0]}': {suggest(args[0], known)}")
@@ -51,10 +58,10 @@ def podium() -> None:
 
 
 def invoke(arguments: list[str]) -> int:
-    """Run a verb; click's own errors get exit code 2, podium's pass through."""
+    """Run a verb; errors of click get exit code 2, those of podium pass through."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        # Not podium.main(): it would turn a reader that left into exit code 1.
+        # Not podium.main(), which turns a closed pipe into exit code 1.
         with podium.make_context("podium", arguments) as context:
             code = podium.invoke(context)
     except click.exceptions.Exit as ended:
@@ -71,5 +78,5 @@ def invoke(arguments: list[str]) -> int:
 
 
 def _interrupt(number: int, frame: Any) -> None:
-    """Let ``kill`` end a command the way Ctrl-C does: running trials are marked, workers end."""
+    """End a command by SIGTERM like by Ctrl-C: running trials are marked, workers end."""
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Entry point: the fast path of ``resolve``, lazy verbs, and what each ending returns."""
+"""Entry point: fast paths of help and ``resolve``, lazy verbs, exit codes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit code."""
-    sys.unraisablehook = _heard_again
+    """Run the command line and exit with its code."""
+    sys.unraisablehook = _repeat_interrupt
     sys.exit(run(sys.argv[1:]))
 
 
@@ -26,8 +26,8 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     try:
-        # These two are asked often, by people and by programs; neither waits for click.
-        if not arguments or arguments[0] in ("-h", "--help"):
+        # Fast paths without click: the overview and resolve.
+        if not arguments or arguments[0] in ("-h", "--help") or arguments == ["help"]:
             from podium.cli.overview import overview
 
             print(overview())
@@ -38,6 +38,8 @@ def run(arguments: list[str]) -> int:
             return resolve.main(arguments[1:])
         from podium.cli.group import invoke
 
+        if arguments[0] == "help":
+            arguments = [*arguments[1:], "--help"]
         return invoke(arguments)
     except PodiumError as error:
         if debug:
@@ -47,30 +49,30 @@ def run(arguments: list[str]) -> int:
         _say_notes(error)
         return error.exit_code
     except KeyboardInterrupt as interrupted:
-        _say("podium: interrupted; what had finished is on record, the same command goes on")
+        _say("podium: interrupted; finished work is on record, and the same command continues")
         _say_notes(interrupted)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader left; nothing more can be said to it, not even by the interpreter's own flush.
+        # The reader has closed the pipe; the interpreter must not flush into it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - a user sees a sentence, never a traceback
         if debug:
             _trace()
         elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            _say(f"podium: no file can be called {str(error.filename)[:60]}..., which is too long")
+            _say(f"podium: the file name {str(error.filename)[:60]}... is too long")
             return 2
         else:
             _say(f"podium: a bug in podium: {type(error).__name__}: {error}")
-            _say("  The record is intact. The same command with --debug prints where it happened.")
+            _say("  The record is intact. The same command with --debug prints the traceback.")
         _say_notes(error)
         return 1
 
 
-def _heard_again(lost: sys.UnraisableHookArgs) -> None:
-    """Press Ctrl-C once more where Python lost one.
+def _repeat_interrupt(lost: sys.UnraisableHookArgs) -> None:
+    """Send Ctrl-C again where Python lost one.
 
-    One that arrives in a callback of Python's own, an import's lock, say, is printed and forgotten.
+    Python only prints an interrupt that arrives in one of its callbacks, such as an import lock's.
     """
     if lost.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(lost)
@@ -83,7 +85,7 @@ def _heard_again(lost: sys.UnraisableHookArgs) -> None:
 
 
 def _is_plain_resolve(arguments: list[str]) -> bool:
-    """Whether this is ``resolve SLOT`` with flags that need no parser."""
+    """Whether the command is ``resolve SLOT`` with flags that need no parser."""
     if arguments[:1] != ["resolve"]:
         return False
     rest = [a for a in arguments[1:] if a != "--json"]
@@ -100,7 +102,7 @@ def _trace() -> None:
 
 
 def _say_notes(error: BaseException) -> None:
-    """Where its log is; a traceback has it already."""
+    """Print the notes of an error, such as the id of its log."""
     for note in getattr(error, "__notes__", ()):
         _say(note)
 

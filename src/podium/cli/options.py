@@ -1,7 +1,8 @@
-"""Options that verbs share, and what a verb gets of them: one context with the project to open."""
+"""Options that verbs share, and the context that a verb gets from them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, wraps
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
-# Under what click keeps the flags that set something of podium.toml, and how to print.
+# Keys of the settings and of the form of the answer in the meta dictionary of a click context.
 SETTINGS, FORM = "podium.settings", "podium.form"
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 class CliContext:
-    """What the shared flags of a command say: where the project is, how to answer, what it sets.
+    """Values of the shared flags: folder of the project, form of the answer, settings.
 
     Parameters
     ----------
@@ -44,17 +45,17 @@ class CliContext:
 
     @property
     def root(self) -> Path:
-        """Folder of the project; NotFoundError outside of one."""
+        """Folder of the project; NotFoundError outside a project."""
         return find_root(self.folder)
 
     @cached_property
     def config(self) -> Config:
-        """What podium.toml says, for verbs that only read; NotFoundError outside of a project."""
+        """Settings of podium.toml, for verbs that only read; NotFoundError outside a project."""
         return load(self.root)
 
     @property
     def config_if_any(self) -> Config | None:
-        """The same, None outside of a project."""
+        """Settings of podium.toml, None outside a project."""
         try:
             return self.config
         except NotFoundError:
@@ -62,12 +63,12 @@ class CliContext:
 
     @property
     def reader(self) -> RecordReader:
-        """Plain reads of the record."""
+        """Read access to the record."""
         return RecordReader(self.config.ledger.url, self.root, self.config.project.id)
 
     @contextmanager
     def opened(self) -> Iterator[Project]:
-        """The project under the settings of the flags; the log of a verb is named last."""
+        """The project under the settings of the flags; the command ends with the id of its log."""
         from podium.steps.workspace.session import open_project
 
         project = open_project(self.root, settings=self.settings, reporter=self.out)
@@ -82,7 +83,7 @@ class CliContext:
 
 
 def stacked(*options: Decorator) -> Decorator:
-    """Several options as one decorator, in the order in which the help shows them."""
+    """Several options as one decorator, in the order of the help."""
 
     def decorate(function: Command) -> Command:
         for option in reversed(options):
@@ -92,18 +93,18 @@ def stacked(*options: Decorator) -> Decorator:
     return decorate
 
 
-def kept(*names: str, key: str, **attributes: Any) -> Decorator:
-    """Flag that is no argument of the verb: what was given is kept among the settings."""
+def override(*names: str, key: str, **attributes: Any) -> Decorator:
+    """Flag that overrides a setting, and is no argument of the verb."""
 
-    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         if value is not None:
             ctx.meta.setdefault(SETTINGS, {})[key] = value
 
-    return click.option(*names, expose_value=False, callback=keep, **attributes)
+    return click.option(*names, expose_value=False, callback=store, **attributes)
 
 
 def setting(key: str, *names: str, **attributes: Any) -> Decorator:
-    """Flag that sets one value of podium.toml, of its type.
+    """Flag that overrides one value of podium.toml; its help names the key and the default.
 
     Parameters
     ----------
@@ -112,60 +113,66 @@ def setting(key: str, *names: str, **attributes: Any) -> Decorator:
     names : str
         Default: the key's last part, ``--trials``.
     attributes
-        Of ``click.option``.
+        Of ``click.option``. A help that ends with ``[default: ...]`` describes the default itself.
     """
     names = names or ("--" + key.rpartition(".")[2].replace("_", "-"),)
-    return kept(*names, key=key, **{"type": type(default_of(key)), "default": None, **attributes})
+    value = default_of(key)
+    purpose, _, described = str(attributes.pop("help", "")).partition("[default: ")
+    default = described.rstrip("]") or json.dumps(value).strip('"').removesuffix(".0")
+    shown = f"{key}, default {default}" if default else key
+    help_text = f"{purpose.rstrip()}  [podium.toml: {shown}]".strip()
+    defaults = {"type": type(value), "default": None, "help": help_text}
+    return override(*names, key=key, **{**defaults, **attributes})
 
 
-def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """Keep what was given under a name, for whichever verb it is."""
+def _stored(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Callback that stores the value of a flag in the meta dictionary under a name."""
 
-    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         ctx.meta[name] = value
 
-    return keep
+    return store
 
 
 slot = click.argument("slot", required=False)
 
-# The sink itself looks whether -v was given.
+# Output reads --verbose from the context.
 loudness = stacked(
     click.option(
         "--verbose",
         "-v",
         is_flag=True,
         expose_value=False,
-        callback=_remember(VERBOSE),
-        help="Each trial's end, each file written.",
+        callback=_stored(VERBOSE),
+        help="Print the end of each trial and each written file.",
     ),
-    click.option("--quiet", "-q", is_flag=True, help="Results and errors only."),
+    click.option("--quiet", "-q", is_flag=True, help="Print results and errors only."),
 )
 
-jobs = setting("runner.jobs", help="Trials at once; 0: one a core.")
+jobs = setting("runner.jobs", help="Trials at the same time; 0: one a core.")
 
 workers = stacked(
     jobs,
-    setting("runner.max_seconds", "--trial-seconds", help="A trial that takes longer fails."),
-    setting("runner.max_memory", "--trial-memory", help="A trial that needs more fails: 4GiB."),
+    setting("runner.max_seconds", "--trial-seconds", help="Time limit of a trial."),
+    setting("runner.max_memory", "--trial-memory", help="Memory limit of a trial: 4GiB."),
     setting("runner.device", help="cpu, cuda, cuda:0,cuda:1, mps or auto; one worker a GPU."),
-    kept(
+    override(
         "--max-time",
         key="max_time",
         metavar="TIME",
-        help="Begin nothing new after so long: 2h, 30m, 90s. The same command goes on.",
+        help="Start no trial after this time: 2h, 30m, 90s. The same command continues.",
     ),
-    kept(
+    override(
         "--retry-failed",
         key="retry_failed",
         is_flag=True,
         default=None,
-        help="Train what failed once more.",
+        help="Train failed trials again.",
     ),
 )
 
 mlflow = stacked(
-    setting("mlflow.enabled", "--mlflow/--no-mlflow", help="Show the runs in MLflow."),
+    setting("mlflow.enabled", "--mlflow/--no-mlflow", help="Send the runs to MLflow."),
     setting(
         "mlflow.tracking_uri",
         "--mlflow-tracking-uri",
@@ -180,15 +187,15 @@ mlflow = stacked(
 )
 
 
-def forms(*names: str, told: str = "How to print.") -> Decorator:
-    """``-o`` with the forms in which a verb prints."""
+def forms(*names: str, purpose: str = "Form of the answer.") -> Decorator:
+    """Option ``-o`` with the forms of a verb's answer."""
     return click.option(
         "-o",
         "--output",
         type=click.Choice(names),
         expose_value=False,
-        callback=_remember(FORM),
-        help=f"{told}  [default: table]",
+        callback=_stored(FORM),
+        help=f"{purpose}  [default: table]",
     )
 
 
@@ -212,6 +219,6 @@ def common(function: Command) -> Command:
     )(with_context)
 
 
-def given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among some that have a value."""
+def without_empty(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that have a value."""
     return {name: value for name, value in settings.items() if value not in (None, "", (), {})}

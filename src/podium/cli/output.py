@@ -83,9 +83,11 @@ class Output:
         print(text(shown, rows, width=self.width))
 
     def lead(self, sentence: str) -> None:
-        """Print the sentence that an answer begins with; other forms than a table have none."""
+        """Print the sentence before a table; for other forms it is a message on stderr."""
         if self.form == "table":
             print("\n".join(wrapped(sentence, self.width)) if self.width else sentence)
+        else:
+            self.say(sentence.rstrip())
 
     def result(
         self,

@@ -252,7 +252,7 @@ def text(
         for cells in zip(*grid, strict=True)
     ]
     narrowest = [
-        size if numeric else max(word, min(size, _WRAPPED))
+        word if numeric else max(word, min(size, _WRAPPED))
         for size, word, numeric in zip(sizes, longest, right, strict=True)
     ]
     beside = list(range(len(columns)))
@@ -262,7 +262,7 @@ def text(
         return width is not None and total > width
 
     while is_too_wide(narrowest) and len(beside) > 1:
-        beside.remove(max(beside[1:], key=lambda c: (not right[c], sizes[c])))
+        beside.remove(max(beside[1:], key=lambda c: (narrowest[c], sizes[c])))
     while is_too_wide(sizes):
         flexible = [c for c in beside if sizes[c] > narrowest[c]] or beside
         sizes[max(flexible, key=lambda c: sizes[c])] -= 1

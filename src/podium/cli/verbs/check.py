@@ -1,4 +1,4 @@
-"""Start: look at a dataset or a file as loading would, or at how a slot's champion does."""
+"""Start: check a dataset or a file as loading would, or a slot's champion on new bars."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from podium.cli.options import CliContext
 from podium.cli.verbs.data import understanding
 from podium.config import Config
 from podium.errors import DataError, UsageError
+from podium.render.table import counted
 
 COLUMNS = ("severity", "what", "count", "found", "fix")
 FACTS = ("severity", "what", "ticker", "count", "first", "found", "expected", "fix", "repair")
@@ -23,19 +24,19 @@ FACTS = ("severity", "what", "ticker", "count", "first", "found", "expected", "f
     "--as",
     "kind",
     type=click.Choice(["dataset", "slot"]),
-    help="What WHAT is, where both have that name.",
+    help="Kind of WHAT, where both have that name.",
 )
 @options.forms("table", "json", "md")
 @options.common
 def command(cli: CliContext, what: str, kind: str | None, **settings: Any) -> None:
     """Check WHAT: a dataset of podium.toml, a file, folder or 'pattern', or a slot.
 
-    Errors are what loading refuses; each names the repair that would help. Exit code 7 when there
-    are errors, else 0. The options say how a path is to be understood; a dataset's table says it
-    for a dataset.
+    Errors are findings that loading refuses; each names the repair that would help. Exit code 7
+    with errors, else 0. The options describe the format of a path; for a dataset they are in
+    podium.toml.
 
-    Of a slot: its champion on bars newer than its training, against naive, its own test, the data
-    of its training, and its shadow. Nothing is written, and nothing of that is an error.
+    For a slot: its champion on bars newer than its training, compared with naive, its own test, the
+    data of its training, and its shadow. Nothing is written, and the exit code is 0.
     """
     from podium.steps.data.check import check
 
@@ -43,23 +44,27 @@ def command(cli: CliContext, what: str, kind: str | None, **settings: Any) -> No
     if _is_slot(config, what, kind):
         _check_slot(cli, what)
         return
-    found = check(config, what, **options.given(settings))
+    result = check(config, what, **options.without_empty(settings))
     items = [
         {**{name: getattr(one, name) for name in FACTS}, "fix": one.problem.fix}
-        for one in found.findings
+        for one in result.findings
     ]
+    errors = [one for one in result.findings if one.severity == "error"]
     if not cli.out.as_json:
-        # Where nothing can be advised, what would be right is the advice.
+        # Without a fix, the expected value is the advice.
         for item in items:
             expected = f"expected {item['expected']}" if item["expected"] else ""
             item["fix"] = item["fix"] or expected
-    cli.out.listing("findings", items, COLUMNS)
-    if found.refused:
-        errors = [one for one in found.findings if one.severity == "error"]
+    cli.out.lead(
+        f"{what}: {counted(len(errors), 'error')}, {counted(len(items), 'finding')} in all\n"
+    )
+    if items or cli.out.form != "table":
+        cli.out.listing("findings", items, COLUMNS)
+    if result.refused:
         repairs = ", ".join(f'"{name}"' for name in dict.fromkeys(one.repair for one in errors))
         repaired = all(one.repair for one in errors)
         raise DataError(
-            f"{what}: loading would refuse {len(errors)} of these findings",
+            f"{what}: loading would refuse {counted(len(errors), 'finding')}",
             "files without errors",
             f"correct the files, or set repair = [{repairs}]" if repaired else "correct the files",
         )
@@ -71,7 +76,7 @@ def _is_slot(config: Config | None, what: str, kind: str | None) -> bool:
     Raises
     ------
     UsageError
-        It is a dataset's too, and nothing says which is meant.
+        It is a dataset's too, and ``--as`` is not given.
     """
     slots, datasets = (config.slots, config.datasets) if config else ({}, {})
     if kind is None and what in slots and what in datasets:
@@ -82,16 +87,11 @@ def _is_slot(config: Config | None, what: str, kind: str | None) -> bool:
 
 
 def _check_slot(cli: CliContext, slot: str) -> None:
-    from podium.steps.serving.check_slot import check_slot
+    from podium.steps.serving.check_slot import COLUMNS, check_slot
 
     with cli.opened() as project:
-        found = check_slot(project, slot)
+        result = check_slot(project, slot)
     if cli.out.form == "table":
-        # Sentences, which a table would cut to the width of the terminal.
-        marks = {"warning": "warning: ", "note": ""}
-        cli.out.facts(
-            "findings", {one.what: marks[one.severity] + one.found for one in found.findings}
-        )
-        return
-    columns = ("severity", "what", "found")
-    cli.out.listing("findings", [vars(one) for one in found.findings], columns)
+        cli.out.result("findings", result)
+    else:
+        cli.out.listing("findings", [vars(one) for one in result.findings], COLUMNS)

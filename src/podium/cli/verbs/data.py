@@ -94,7 +94,7 @@ def add(cli: CliContext, name: str, paths: tuple[Path, ...], **settings: Any) ->
     from podium.steps.data.data import add as add_dataset
 
     out = cli.out
-    _answer(out, add_dataset(cli.root, name, paths, **options.given(settings)))
+    _answer(out, add_dataset(cli.root, name, paths, **options.without_empty(settings)))
 
 
 @command.command()

@@ -1,4 +1,4 @@
-"""Judge: does a family, feature, splitter, signal, target or file know the future?"""
+"""Judge: test a family, feature, splitter, signal, target or file for look-ahead leaks."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ COLUMNS = ("what", "kind", "past", "future", "bar", "time", "column", "how")
 
 @click.command()
 @click.argument("what")
-@click.option("--slot", help="Whose bars to probe on.  [default: the project's]")
-@click.option("--at", type=int, help="Last bar that counts as past.  [default: one a seed]")
-@click.option("--seeds", type=int, default=3, help="Random rewritings.  [default: 3]")
+@click.option("--slot", help="Slot whose bars are used.  [default: the project's]")
+@click.option("--at", type=int, help="Last bar of the past.  [default: one a seed]")
+@click.option("--seeds", type=int, default=3, help="Number of random changes.  [default: 3]")
 @options.common
 def command(cli: CliContext, what: str, slot: str | None, at: int | None, seeds: int) -> None:
     """Probe WHAT: a family, feature, splitter, signal or target by name, or a FILE.py.
 
-    First the past is changed, and the output must move: else the probe is blind, exit code 7. Then
-    the future is changed, and nothing up to the bar may move by a bit: else the first bar and
-    column that know the future are named, exit code 4. Where several kinds have the name, put the
-    kind in front: features/log_return. On the slot's bars before its test; outside of a project on
-    synthetic bars.
+    The output must change when the past changes, else the probe is blind (exit code 7). It must not
+    change by a bit up to a bar when only later bars change, else the first bar and column with a
+    leak are named (exit code 4). A name of several kinds needs its kind: features/log_return. The
+    probe uses the slot's bars before its test, outside of a project synthetic bars.
     """
     from podium.steps.evidence.leak import leak
 
     if slot is None and cli.config_if_any is None:
-        found = leak(None, what, at=at, seeds=seeds)
+        probes = leak(None, what, at=at, seeds=seeds)
     else:
         with cli.opened() as project:
-            found = leak(project, what, slot=slot, at=at, seeds=seeds)
+            probes = leak(project, what, slot=slot, at=at, seeds=seeds)
     items: list[dict[str, Any]] = [
         {
             "what": one.what,
@@ -49,19 +48,21 @@ def command(cli: CliContext, what: str, slot: str | None, at: int | None, seeds:
             "column": one.column,
             "how": one.leak.how if one.leak else "",
         }
-        for one in found
+        for one in probes
     ]
+    leaking = sum(one.leak is not None for one in probes)
+    cli.out.lead(f"Members that depend on the future: {leaking} of {len(probes)}\n")
     if len(items) == 1 and not cli.out.as_json:
         cli.out.facts("leaks", {k: v for k, v in items[0].items() if v not in (None, "", [])})
     else:
         cli.out.answer("leaks", items, COLUMNS)
     leaks = [
         Problem(
-            f"{one.what} ({one.kind}) knows the future: bar {one.leak.bar}"
+            f"{one.what} ({one.kind}) depends on the future: bar {one.leak.bar}"
             f"{f' ({one.time})' if one.time else ''}, {one.column}: {one.leak.how}",
-            "nothing that moves when only later bars change",
+            "output that does not change when only later bars change",
         )
-        for one in found
+        for one in probes
         if one.leak
     ]
     RefusedError.raise_for(leaks)

@@ -1,4 +1,4 @@
-"""Judge: list slots, candidates, trials, decisions, families, gates ..."""
+"""Judge: list slots, candidates, trials, decisions, families, gates and more."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ COLUMNS = {
 @click.command()
 @click.argument("kind", default="slots")
 @click.option("--slot", help="Only what belongs to this slot.")
-@click.option("--timeframe", help="Of models: only those on bars of this length, 1H.")
+@click.option("--timeframe", help="Models on bars of this length: 1H.")
 @click.option(
     "--stage",
     type=click.Choice([stage.value for stage in Stage]),
-    help="Of models: only those in it.",
+    help="Models in this stage.",
 )
 @click.option("--where", default="", help="A filter: 'val_loss<0.02 and family=lstm'.")
 @click.option("--sort", default="", help="A name; -name for the largest first.")
-@options.forms(*FORMS, told="How to print; ids feed xargs.")
-@click.option("--limit", type=int, default=50, show_default=True, help="At most so many.")
+@options.forms(*FORMS, purpose="Form of the answer; ids is for xargs.")
+@click.option("--limit", type=int, default=50, show_default=True, help="Maximum number of rows.")
 @options.common
 def command(
     cli: CliContext,
@@ -54,7 +54,7 @@ def command(
     sort: str,
     limit: int,
 ) -> None:
-    """List things of one KIND, newest first.
+    """List items of one KIND, newest first.
 
     A filter has terms NAME OP VALUE with = != < <= > >= and ~ (contains), joined by and, or, not
     and parentheses. A name is a column of the JSON answer, a parameter of the config, and for
@@ -68,8 +68,8 @@ def command(
     if kind in registry.KINDS:
         with contextlib.suppress(NotFoundError):
             plugin.use(cli.root)
-        told = registry.describe(kind)
-        out.answer(kind, [{"name": name, "what": what} for name, what in told.items()])
+        members = registry.describe(kind)
+        out.answer(kind, [{"name": name, "what": what} for name, what in members.items()])
         return
     if (timeframe or stage) and kind not in MODELS:
         raise UsageError(f"--timeframe and --stage are not for {kind}", "podium list models")
@@ -88,37 +88,37 @@ def command(
     else:
         items = reader.rows(kind, slot=slot, where=where, sort=sort, limit=limit)
     if kind == "trials" and out.form in ("json", "jsonl"):
-        noted = notes_of(reader, [item["id"] for item in items])
-        items = [{**item, "dated_notes": noted.get(item["id"], [])} for item in items]
+        notes = notes_of(reader, [item["id"] for item in items])
+        items = [{**item, "dated_notes": notes.get(item["id"], [])} for item in items]
     columns = COLUMNS[kind]
     if not items and (where or slot):
-        out.say(f"none of the {kind} fits {where or slot}")
+        out.say(f"no {kind} match {where or slot}")
     if kind == "trials" and sort:
         _warn_of_ranking(out, items)
     out.listing(kind, items, columns)
 
 
 def _warn_of_ranking(out: Output, trials: list[dict[str, Any]]) -> None:
-    """Scores of other data, another task or another split are other numbers."""
+    """Warn where scores are of several data sets, tasks, splits, folds or metrics."""
     parts = ("dataset_fingerprint", "task_hash", "split_hash", "fold", "metric")
     groups = {tuple(trial[part] for part in parts) for trial in trials}
     if len(groups) > 1:
         out.say(
-            f"warning: these trials were judged in {len(groups)} ways (data, task, split, fold or "
-            "metric); their scores cannot be ranked together. Narrow with --slot, or --where "
+            f"warning: these trials differ in data, task, split, fold or metric ({len(groups)} "
+            "groups), so their scores are not comparable; filter with --slot, or --where "
             "'split_hash=... and fold=...'"
         )
 
 
 def _require_slot(config: Config, reader: RecordReader, slot: str) -> None:
-    """Refuse a slot that neither podium.toml nor the record, as of own code, knows."""
+    """Refuse a slot that is neither in podium.toml nor, as of own code, on record."""
     recorded = {row["slot"] for row in reader.rows("studies")} if reader.exists else set()
     if slot not in recorded:
         raise NotFoundError(f"no slot '{slot}'", fix=suggest(slot, {*config.slots, *recorded}))
 
 
 def _slots(config: Config, reader: RecordReader) -> list[dict[str, Any]]:
-    """Each declared slot with its champion; a project without a record has none."""
+    """Declared slots with their champions, if any."""
     facts = {"champion": "candidate_id", "version": "version", "since": "since"}
     champions = reader.champions() if reader.exists else {}
     return [

@@ -1,4 +1,4 @@
-"""Search: what commands on slots did, from their logs; follow one that is at work."""
+"""Search: list the logs of commands on slots, print one, or follow a running one."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from podium.render.table import duration
 
 @click.command()
 @click.argument("id_", metavar="[ID]", required=False)
-@click.option("--follow", "-f", is_flag=True, help="Go on until that command ends.")
-@click.option("--step", "steps", multiple=True, help="Only of this step: tune, baseline, extend.")
-@click.option("--trial", "trials", multiple=True, help="Only of this trial; how its id begins.")
+@click.option("--follow", "-f", is_flag=True, help="Print new lines until the command ends.")
+@click.option("--step", "steps", multiple=True, help="Lines of this step: tune, baseline, extend.")
+@click.option(
+    "--trial", "trials", multiple=True, help="Lines of this trial, by the beginning of its id."
+)
 @options.common
 def command(
     cli: CliContext, id_: str | None, follow: bool, steps: tuple[str, ...], trials: tuple[str, ...]
 ) -> int:
-    """List all logs, or print the one whose ID begins so; ``last`` is the newest.
+    """List all logs, or print the one with this ID or its beginning; last is the newest.
 
-    A line is TIME STEP SLOT TRIAL TEXT, and what belongs to a text of several lines has the same
-    head, so grep finds all of a trial. With -f and --json each line is an object of its own.
+    A line is TIME STEP SLOT TRIAL TEXT. Each line of a longer text has the same head, so grep finds
+    all lines of a trial. With -f and --json each line is one object.
     """
     from podium.steps.archive import logs
 
     root = cli.root
     if id_ is None and not (follow or steps or trials):
-        found = logs.logs(root)
-        if not found and not cli.out.as_json:
+        items = [vars(facts) for facts in logs.logs(root)]
+        if not items and not cli.out.as_json:
             print("there is no log yet")
             return 0
-        items = [vars(facts) for facts in found]
         if not cli.out.as_json:
             for item in items:
-                item |= {"slot": _told(item["slots"]), "took": duration(item["seconds"])}
-        cli.out.answer("logs", items, ["id", "command", "slot", "began", "took", "outcome"])
+                item |= {"slot": _slots(item["slots"]), "took": duration(item["seconds"])}
+        cli.out.listing("logs", items, ["id", "command", "slot", "began", "took", "outcome"])
         return 0
     if id_ is None and not follow:
         raise UsageError("--step and --trial read one log", "its ID, or last")
@@ -49,14 +50,14 @@ def command(
         return 0
     try:
         for line in lines:
-            told = vars(line)
-            print(json.dumps(told) if cli.out.as_json else " ".join(told.values()), flush=follow)
+            parts = vars(line)
+            print(json.dumps(parts) if cli.out.as_json else " ".join(parts.values()), flush=follow)
     except KeyboardInterrupt:
-        # The usual way to leave what one follows.
+        # The usual end of following a log.
         return INTERRUPTED
     return 0
 
 
-def _told(slots: tuple[str, ...]) -> str:
+def _slots(slots: tuple[str, ...]) -> str:
     more = f" and {len(slots) - 1} more" if len(slots) > 1 else ""
     return f"{slots[0]}{more}" if slots else ""

@@ -13,15 +13,15 @@ from podium.errors import UsageError
 
 @click.command()
 @options.slot
-@click.option("--candidate", help="A candidate's id.")
+@click.option("--candidate", help="Id of a candidate.")
 @click.option("--model-path", help="Any path into a model's folder.")
-@click.option("--bars", type=int, default=1, show_default=True, help="How many newest bars.")
-@click.option("--since", default="", help="All bars since a date instead: 2026-03-01.")
+@click.option("--bars", type=int, default=1, show_default=True, help="Number of newest bars.")
+@click.option("--since", default="", help="All bars since a date: 2026-03-01.")
 @click.option(
     "--store",
     "storing",
     is_flag=True,
-    help="Put what champion and shadow say of new bars on record; see podium check SLOT.",
+    help="Put forecasts of champion and shadow on record; see podium check SLOT.",
 )
 @click.option("--data", type=FILE, help="Samples to classify (.npz).")
 @options.common
@@ -37,8 +37,7 @@ def command(
 ) -> None:
     """Forecast the newest bars with SLOT's champion; without SLOT, with the grids' active model.
 
-    With --data, classes of a file's samples. Which rule chose the model is told on stderr. Nothing
-    is written unless --store asks for it.
+    With --data, classify a file's samples. Nothing is written without --store.
     """
     from podium.steps.serving.predict import classify, predict, store_forecasts
 
@@ -46,8 +45,8 @@ def command(
         if storing and (candidate or model_path or data):
             raise UsageError(
                 "--store is given with a model or samples",
-                "a slot: what its champion says is kept",
-                "to keep a candidate's beside it: podium shadow SLOT CANDIDATE",
+                "a slot, whose champion's forecasts are stored",
+                "for forecasts of a candidate too: podium shadow SLOT CANDIDATE",
             )
         if storing:
             slot = project.default_slot(slot)
@@ -55,11 +54,13 @@ def command(
                 cli.out.say(stored.sentence)
         if data is not None:
             classes = classify(project, slot, data, candidate=candidate, model_path=model_path)
-            cli.out.say(f"{classes.rule}: class and probabilities of each sample")
-            cli.out.answer("predictions", classes.rows())
+            cli.out.result("predictions", classes)
             return
-        found = predict(
+        forecast = predict(
             project, slot, candidate=candidate, model_path=model_path, bars=bars, since=since
         )
-    cli.out.say(f"{found.rule}: {found.forecasts_what}")
-    cli.out.answer("predictions", found.rows())
+    rows = forecast.rows()
+    several = len({row["decided_at"] for row in rows}) > 1
+    columns = [name for name in rows[0] if several or name != "decided_at"]
+    items = [{name: row[name] for name in ("ticker", "decided_at", "forecast")} for row in rows]
+    cli.out.result("predictions", forecast, items, columns)

@@ -1,10 +1,11 @@
-"""Start: take every slot from search to decision, doing what is not done yet."""
+"""Start: take every slot from search to decision; steps that are up to date are skipped."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("slots", nargs=-1)
-@click.option("--refresh", is_flag=True, help="The nightly job: take in new bars. docs/live.md.")
-@click.option("--from", "first", default="", help="First step; the ones before must be complete.")
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Nightly job on new bars: docs/live.md.",
+)
+@click.option("--from", "first", default="", help="First step; earlier ones must be complete.")
 @click.option("--to", "last", default="", help="Last step.")
 @click.option("--only", multiple=True, metavar="FAMILY", help="Search these families now.")
-@click.option("--keep-going", is_flag=True, help="Take the other slots on when one fails.")
-@click.option("--explain", is_flag=True, help="Print what is due and which inputs differ.")
+@click.option("--keep-going", is_flag=True, help="Continue with the other slots when one fails.")
+@click.option("--explain", is_flag=True, help="Print the due steps and the inputs that differ.")
 @setting("tune.trials", help="Trials of each search.")
 @options.jobs
 @options.mlflow
@@ -40,95 +45,101 @@ def command(
     keep_going: bool,
     explain: bool,
 ) -> None:
-    """Tune, extend, analyze, finalize, backtest and ask for promotion, for SLOTS or all.
+    """Tune, extend, analyze, finalize, backtest and request promotion, for SLOTS or all.
 
-    The settings are those of podium.toml, whatever flags single verbs had. What is up to date is
-    not done again; after an interruption the same command goes on. A refusal is a result, so the
-    exit code is 0 too; podium promote ends with 4.
+    Settings come from podium.toml, not from flags of earlier commands. Steps that are up to date
+    are skipped; after an interruption the same command continues. A refusal is a result with exit
+    code 0; podium promote ends with 4.
     """
-    from podium.steps.pipeline import run_cache
-
     out = cli.out
     whole = not (first or last or only)
     if refresh:
         if not whole or keep_going or explain:
             raise UsageError(
-                "--refresh goes the whole road of every slot whatever fails",
+                "--refresh takes every slot through all steps, and continues after a failure",
                 fix="leave out --from, --to, --only, --keep-going and --explain",
             )
         _refresh(cli, slots)
         return
+    from podium.steps.pipeline import run_cache
+
     with cli.opened() as project:
         started_from = run_cache.inputs(project, slots) if whole else ""
         known = run_cache.load(project, slots, started_from)
         if known is not None:
-            _tell_known(out, known, project.root, explain=explain)
+            _show_known(out, known, project.root, explain=explain)
             return
-        # Only now: what trains takes a second to import.
+        # Imported here: the modules that train take a second to import.
         from podium.steps.pipeline import run
 
         if explain:
             plan = run.explain(project, slots, first=first, last=last, only=only)
-            out.answer("plan", [vars(one) for one in plan])
+            _show_plan(out, [vars(one) for one in plan])
             return
-        found = run.run(project, slots, first=first, last=last, only=only, keep_going=keep_going)
-        decided = whole and not found.failures and bool(found.report.slots)
-        decided_run = run.to_known(project, found) if decided else None
+        result = run.run(project, slots, first=first, last=last, only=only, keep_going=keep_going)
+        decided = whole and not result.failures and bool(result.report.slots)
+        decided_run = run.to_known(project, result) if decided else None
     if decided_run is not None:
-        # Now that what is written after a step, for other programs, is written too.
+        # After the project is closed, since closing it writes files for other programs.
         run_cache.save(project, started_from, slots, decided_run)
-    _tell(out, found)
-    if found.failures:
-        raise found.failures[0]
+    _show(out, result)
+    if result.failures:
+        raise result.failures[0]
 
 
-def _tell(out: Output, found: Run) -> None:
-    from podium.render.run import run_dict, summary_rows
+def _show(out: Output, result: Run) -> None:
+    from podium.render.run import run_dict
 
-    columns, rows = summary_rows(found.report)
-    items = [dict(zip(columns, row, strict=True)) for row in rows]
-    if not items:
-        out.answer("steps", [vars(one) for one in found.outcomes])
+    if result.report.slots:
+        out.result("run", result, run_dict(result.report)["items"] if out.as_json else None)
     else:
-        out.answer("run", run_dict(found.report)["items"] if out.as_json else items, columns)
-    out.say("")
-    for slot in found.report.slots:
-        out.say(slot.sentence)
-    if found.page is not None:
-        out.say(f"report: {found.page}")
-    out.hint(*found.next)
+        out.result("steps", result, [vars(one) for one in result.outcomes])
+    _show_details(out, [slot.sentence for slot in result.report.slots], result.page, result.next)
+
+
+def _show_details(
+    out: Output, sentences: Sequence[str], page: Path | None, commands: Sequence[str]
+) -> None:
+    for sentence in sentences if len(sentences) > 1 else ():
+        out.say(sentence)
+    if page is not None:
+        out.say(f"report: {page}")
+    out.hint(*commands)
 
 
 def _refresh(cli: CliContext, slots: tuple[str, ...]) -> None:
-    """The nightly job: one line of outcome for a log, a line a slot for people."""
+    """Nightly job: a table on a terminal, one line for a log."""
     from podium.steps.pipeline.refresh import refresh
 
     out = cli.out
     with cli.opened() as project:
-        found = refresh(project, slots or None)
-    if out.as_json:
+        result = refresh(project, slots or None)
+    if out.as_json or sys.stdout.isatty():
         items = [
-            {"slot": one.slot, "told": one.told, "failed": bool(one.error)} for one in found.slots
+            {"slot": one.slot, "told": one.notes, "failed": bool(one.error)} for one in result.slots
         ]
-        out.answer("refresh", items)
-    elif sys.stdout.isatty():
-        print("\n".join(one.line for one in found.slots))
+        out.result("refresh", result, items)
     else:
-        print(found.line)
-    if found.error:
-        raise found.error
+        print(result.line)
+    if result.error:
+        raise result.error
 
 
-def _tell_known(out: Output, known: KnownRun, root: Path, *, explain: bool) -> None:
+def _show_known(out: Output, known: KnownRun, root: Path, *, explain: bool) -> None:
     if explain:
-        out.answer("plan", known.steps)
+        _show_plan(out, known.steps)
         return
     for step in known.steps:
         out.say(f"{step['slot']}: {step['step']} is up to date ({step['told']})")
-    items = [dict(zip(known.columns, row, strict=True)) for row in known.rows]
-    out.answer("run", known.items if out.as_json else items, known.columns)
-    out.say("")
-    for sentence in known.sentences:
-        out.say(sentence)
-    out.say(f"report: {root / known.page}")
-    out.hint(*known.next)
+    out.result("run", known, known.items)
+    _show_details(out, known.sentences, root / known.page, known.next)
+
+
+def _show_plan(out: Output, steps: Sequence[Mapping[str, Any]]) -> None:
+    from podium.steps.pipeline.run_cache import step_rows
+
+    due = sum(step["state"] != "up to date" for step in steps)
+    out.lead(f"{due} of {len(steps)} steps are due\n")
+    rows = steps if out.as_json else step_rows(steps)
+    columns = ["slot", "step", "state", "progress"]
+    out.answer("plan", rows, [*columns, "why"] if due else columns)

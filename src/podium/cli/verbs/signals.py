@@ -11,8 +11,8 @@ from podium.cli.options import CliContext
 @click.command()
 @options.slot
 @click.option("--since", help="Every bar since this date, UTC.  [default: the newest bar]")
-@click.option("--candidate", help="A candidate's id, in the champion's place.")
-@click.option("--model-path", help="Any path into a model's folder, in the champion's place.")
+@click.option("--candidate", help="Id of a candidate, in place of the champion.")
+@click.option("--model-path", help="Any path into a model's folder, in place of the champion.")
 @options.forms("table", "json", "csv")
 @options.common
 def command(
@@ -24,17 +24,16 @@ def command(
 ) -> None:
     """Target weights by SLOT's champion, as its backtest trades them; nothing is trained.
 
-    A weight is a fraction of equity, below 0 for a short one. It is decided at the close of as_of
-    and meant for the bar after it; order says whether the backtest trades there at all.
+    A weight is a fraction of equity, negative for a short position. It is decided at the close of
+    as_of for the next bar; order tells whether the backtest trades at that bar.
     """
     from podium.steps.serving.signals import COLUMNS, signals
 
     out = cli.out
     with cli.opened() as project:
-        found = signals(project, slot, since=since, candidate=candidate, model_path=model_path)
-    out.say(
-        f"{found.rule}: weights by '{found.signal}', filled at the "
-        f"{found.execution.replace('_', ' ')}"
-    )
-    shown = COLUMNS if out.form == "csv" else [*COLUMNS[:6], "candidate"]
-    out.listing("signals", found.rows(), shown)
+        weights = signals(project, slot, since=since, candidate=candidate, model_path=model_path)
+    if out.form == "csv":
+        out.listing("signals", weights.rows(), COLUMNS)
+        return
+    dated = ["as_of", "order"] if len(weights.times) > 1 else []
+    out.result("signals", weights, columns=[*dated, "ticker", "weight", "forecast"])

@@ -1,4 +1,4 @@
-"""Search: what is running, how far it is, the best so far, the time left."""
+"""Search: list running steps with their progress, best score and time left."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import click
 
 from podium.cli import options
 from podium.cli.options import CliContext
-from podium.render.table import duration
+from podium.render.table import counted, duration
 
 
 @click.command()
 @options.common
 def command(cli: CliContext) -> None:
-    """Steps at work on this project, here or on another machine that shares its folder."""
+    """List steps that run on this project, here or on another machine that shares its folder."""
     from podium.steps.archive.status import status
 
-    found = status(cli.root)
-    if not found and not cli.out.as_json:
-        print("nothing is running")
-        return
+    steps = status(cli.root)
     if cli.out.as_json:
-        cli.out.answer("running", found)
+        cli.out.answer("running", steps)
+        return
+    if not steps:
+        print("nothing is running")
         return
     items = [
         {
@@ -35,6 +35,8 @@ def command(cli: CliContext) -> None:
             "since": facts["since"],
             "process": f"{facts['pid']} on {facts['host']}",
         }
-        for facts in found
+        for facts in steps
     ]
-    cli.out.answer("running", items)
+    cli.out.lead(f"{counted(len(steps), 'step')} running\n")
+    columns = [name for name in items[0] if any(item[name] not in ("", None, []) for item in items)]
+    cli.out.answer("running", items, columns)

@@ -1,4 +1,4 @@
-"""Train a recorded trial or candidate again and say whether it is the same to the last bit."""
+"""Train a recorded trial or candidate again and compare every result to the last bit."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from podium import artifact
 from podium.errors import DataError, NotFoundError, Problem, RefusedError, UsageError
 from podium.ledger import writes
 from podium.ledger.record_reader import LOOKS, RecordReader
+from podium.render.answer import Answer
 from podium.runners._files import store_files
 from podium.steps.archive.differences import Part, ResultCheck, files, numbers
 from podium.steps.archive.rebuild import Rebuilt, Row, rebuild
@@ -20,7 +22,7 @@ from podium.steps.workspace import environment
 from podium.steps.workspace.project import Project
 from podium.trial import State, Task
 
-# What the trainings that gave a candidate have in common.
+# Columns that all trainings of a candidate share.
 _SAME = (
     "config_hash", "family", "family_version", "dataset_fingerprint", "task_hash", "split_hash",
 )  # fmt: skip
@@ -28,7 +30,7 @@ _SAME = (
 
 @dataclass(frozen=True)
 class EnvironmentCheck:
-    """One thing results may depend on besides the data: as recorded, and as it is now."""
+    """Recorded and present value of one part of the environment."""
 
     what: str
     recorded: str
@@ -36,22 +38,22 @@ class EnvironmentCheck:
 
     @property
     def same(self) -> bool:
-        """Whether it is as it was."""
+        """Whether the value has not changed."""
         return self.recorded == self.now
 
 
 @dataclass(frozen=True)
-class Reproduction:
-    """A trial or candidate trained again.
+class Reproduction(Answer):
+    """Comparison of a trial or candidate with a new training of it.
 
     Parameters
     ----------
     problems : tuple of Problem
-        What makes it impossible; nothing was trained then.
-    findings : tuple of Finding
+        Reasons why training again is impossible.
+    findings : tuple of ResultCheck
         Empty when nothing was trained.
     data : str
-        The bars it was trained on, and how they were found.
+        The data of the training, and where they are.
     """
 
     id: str
@@ -67,122 +69,132 @@ class Reproduction:
 
     @property
     def sentence(self) -> str:
-        """What came of it."""
+        """Whether the new training equals the recorded one, and the differences."""
         if self.problems:
             return f"{self.id} cannot be trained again as it was; nothing was trained"
         if not self.findings:
-            return f"nothing was trained; what {self.id} stands on is here"
+            return f"nothing was trained; the data, the family and the task of {self.id} are here"
         bad = [f for f in self.findings if not f.same and not f.harmless]
         if bad:
             return f"{self.id} differs: " + "; ".join(f"{f.what}: {f.told}" for f in bad)
-        odd = [f for f in self.findings if f.harmless]
-        if odd:
-            told = "; ".join(f"{f.what}: {f.told}" for f in odd)
-            return f"{self.id} gives the same numbers; {told}"
+        harmless = "; ".join(f"{f.what}: {f.told}" for f in self.findings if f.harmless)
+        if harmless:
+            return f"{self.id} gives the same numbers; {harmless}"
         return f"{self.id} is bit-equal"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a result: trial, result, whether it is the same, and the comparison."""
+        return [
+            {"trial": f.trial, "result": f.what, "same": f.same, "comparison": f.told}
+            for f in self.findings
+        ]
 
 
 def reproduce(
     project: Project, name: str, *, dry_run: bool = False, note: bool = False
 ) -> Reproduction:
-    """Hold code, packages, machine and data against the record, then train again and compare.
+    """Compare code, packages, machine and data with the record, then train again and compare.
 
-    The training happens beside the record: no trial, score or model of it is touched.
+    The record does not change: no trial, score or model is written.
 
     Parameters
     ----------
     name : str
-        Id of a trial or candidate, the beginning of one, or a run's name.
+        Id of a trial or candidate, its beginning, or the name of a run.
     dry_run : bool
-        Check what it stands on and train nothing.
+        Compare the environment and the data, and train nothing.
     note : bool
-        Append what came of it to the thing's notes.
+        Append the result to the notes of the trial or candidate.
+
+    Returns
+    -------
+    Reproduction
 
     Raises
     ------
     UsageError
-        It is something else, or podium did not train it.
+        The id is of another kind, or podium did not train it.
     NotFoundError
-        There is none, or it has not ended.
+        There is no such trial or candidate, or it has not ended.
     DataError
-        The candidate's artefact is not what was judged.
+        The candidate's artefact is not the one that was judged.
     """
     reader = project.reader
-    kind, found = reader.find(name)
-    parts = _parts(project, reader, kind, found)
+    kind, row = reader.find(name)
+    parts = _parts(project, reader, kind, row)
     grounds = tuple(_grounds(project, reader, parts[0].row))
     try:
         rebuilt = rebuild(project.config, reader, parts[0].row)
     except DataError as error:
-        return Reproduction(found["id"], grounds, error.problems)
+        return Reproduction(row["id"], grounds, error.problems)
     findings: list[ResultCheck] = []
     if not dry_run:
         for number, part in enumerate(parts):
-            project.reporter.progress(f"reproduce {found['id']}", number, len(parts))
-            findings += _again(project, reader, rebuilt, part)
-        project.reporter.progress(f"reproduce {found['id']}", len(parts), len(parts))
-    done = Reproduction(found["id"], grounds, (), tuple(findings), rebuilt.told)
+            project.reporter.progress(f"reproduce {row['id']}", number, len(parts))
+            findings += _train_again(project, reader, rebuilt, part)
+        project.reporter.progress(f"reproduce {row['id']}", len(parts), len(parts))
+    result = Reproduction(row["id"], grounds, (), tuple(findings), rebuilt.told)
     if note and findings:
-        told = f"reproduced: {done.sentence}{_told_grounds(grounds)}"
-        project.ledger.write_durably(writes.put_note, done.id, told, project.actor)
-    return done
+        text = f"reproduced: {result.sentence}{_changes(grounds)}"
+        project.ledger.write_durably(writes.put_note, result.id, text, project.actor)
+    return result
 
 
-def require_equal(found: Reproduction) -> None:
-    """Refuse what could not be trained again, or came out different.
+def require_equal(result: Reproduction) -> None:
+    """Raise an error where training again was impossible, or gave other results.
 
     Raises
     ------
     DataError
-        The data, the family or the task are not what they were.
+        The data, the family or the task have changed.
     RefusedError
-        With what differs, and how to get what it was trained with.
+        The results differ; names the recorded environment.
     """
-    if found.problems:
-        raise DataError.of(found.problems)
-    if found.findings and not found.equal:
-        fix = "; ".join(f"{g.what}: {g.recorded}" for g in found.grounds if not g.same)
+    if result.problems:
+        raise DataError.of(result.problems)
+    if result.findings and not result.equal:
+        fix = "; ".join(f"{g.what}: {g.recorded}" for g in result.grounds if not g.same)
         raise RefusedError(
-            found.sentence,
+            result.sentence,
             "the recorded numbers to the last bit",
-            f"go back to what it was trained with ({fix}) and run the same command"
+            f"restore the environment of the training ({fix}) and run the same command"
             if fix
-            else "nothing it stands on has changed: the record was, or the family is not "
+            else "the environment has not changed: either the record has, or the family is not "
             "deterministic; run: podium doctor",
         )
 
 
-def _parts(project: Project, reader: RecordReader, kind: str, found: Row) -> list[Part]:
+def _parts(project: Project, reader: RecordReader, kind: str, subject: Row) -> list[Part]:
     if kind == "trials":
-        _require_trained(reader, found)
-        return [Part(found, *_kept(project, found))]
+        _require_trained(reader, subject)
+        return [Part(subject, *_own_model(project, subject))]
     if kind != "candidates":
-        raise UsageError(f"{found['id']} is one of the {kind}", "a trial or a candidate")
-    folder = project.store / found["artifact_path"]
-    manifest = artifact.verify(folder, found["artifact_hash"])
+        raise UsageError(f"{subject['id']} is one of the {kind}", "a trial or a candidate")
+    folder = project.store / subject["artifact_path"]
+    manifest = artifact.verify(folder, subject["artifact_hash"])
     names = manifest["files"]
-    rows = {"final_model": _trial(reader, found["trial_id"])}
+    rows = {"final_model": _trial(reader, subject["trial_id"])}
     if not any(name.startswith("final_model/") for name in names):
-        # A model that a search kept, which only one training gave.
+        # The model of a trial, from one training.
         rows = {"best_model": rows["final_model"]}
     elif any(name.startswith("best_model/") for name in names):
         whole = rows["final_model"]
-        rows = {"best_model": _training(reader, found, whole, 0, whole["seed"]), **rows}
+        rows = {"best_model": _training(reader, subject, whole, 0, whole["seed"]), **rows}
     if members := manifest.get("members"):
         rows = {
-            f"{checkpoint}/{member}": _training(reader, found, row, row["fold"], seed)
+            f"{checkpoint}/{member}": _training(reader, subject, row, row["fold"], seed)
             for checkpoint, row in rows.items()
             for member, seed in zip(members, manifest["seeds"], strict=True)
         }
     for row in rows.values():
         _require_trained(reader, row)
     return [
-        Part(row, folder, found["artifact_hash"], checkpoint) for checkpoint, row in rows.items()
+        Part(row, folder, subject["artifact_hash"], checkpoint) for checkpoint, row in rows.items()
     ]
 
 
 def _require_trained(reader: RecordReader, row: Row) -> None:
-    """Refuse what podium did not train, or did not train to an end."""
+    """Refuse a trial that podium did not train, or that has not ended."""
     if row["origin"]:
         raise UsageError(
             f"podium did not train {row['run_id'] or row['id']}: it came from {row['origin']}, so "
@@ -193,7 +205,7 @@ def _require_trained(reader: RecordReader, row: Row) -> None:
         raise UsageError(
             f"{row['id']} was trained by own code: {command}",
             "a trial of one of podium's families",
-            "run that yourself with the trial's config and seed: podium show tells them",
+            "run the command yourself with the config and the seed that podium show prints",
         )
     if not State(row["state"]).ended:
         raise NotFoundError(
@@ -201,8 +213,8 @@ def _require_trained(reader: RecordReader, row: Row) -> None:
         )
 
 
-def _kept(project: Project, row: Row) -> tuple[Path | None, str, str]:
-    """Where a trial's own model lies, if it was kept; removed ones have no checkpoint."""
+def _own_model(project: Project, row: Row) -> tuple[Path | None, str, str]:
+    """Folder, hash and checkpoint of a trial's model; None where it was not stored or removed."""
     name, checkpoint = row["artifact_hash"], row["checkpoint"]
     if not name or not checkpoint:
         return None, "", ""
@@ -213,11 +225,11 @@ def _kept(project: Project, row: Row) -> tuple[Path | None, str, str]:
 
 
 def _training(reader: RecordReader, candidate: Row, whole: Row, fold: int, seed: int) -> Row:
-    """One of the trainings that gave a candidate; fold 0 held the last slice out."""
+    """One of a candidate's trainings; fold 0 held the last slice out."""
     same = {name: whole[name] for name in _SAME}
     of = {"study_id": candidate["study_id"], "phase": FINALIZE, "fold": fold, "seed": seed}
     rows = reader.select(LOOKS, "id, artifact_hash", order="look", **of, **same)
-    # Two candidates may share this training; the trial then names the artefact of the first.
+    # Two candidates may share a training, whose trial has the artefact of the first.
     mine = [r for r in rows if r["artifact_hash"] == candidate["artifact_hash"]] or rows
     if not mine:
         raise NotFoundError(
@@ -231,7 +243,7 @@ def _trial(reader: RecordReader, id_: str) -> Row:
 
 
 def _grounds(project: Project, reader: RecordReader, row: Row) -> list[EnvironmentCheck]:
-    """Code, packages and machine, as recorded and as they are."""
+    """Recorded and present code, packages and machine."""
     then = reader.first("environment", hash=row["environment_hash"])
     if then is None:
         raise NotFoundError(f"no environment of {row['id']} on record", fix="run: podium doctor")
@@ -252,17 +264,17 @@ def _text(value: object) -> str:
     return text[:12] if len(text) in (40, 64) else text
 
 
-def _told_grounds(grounds: Sequence[EnvironmentCheck]) -> str:
-    told = [f"{g.what} {g.now} instead of {g.recorded}" for g in grounds if not g.same]
-    return f" (with {', '.join(told)})" if told else " (same code, packages and machine)"
+def _changes(grounds: Sequence[EnvironmentCheck]) -> str:
+    changed = [f"{g.what} {g.now} instead of {g.recorded}" for g in grounds if not g.same]
+    return f" (with {', '.join(changed)})" if changed else " (same code, packages and machine)"
 
 
-def _again(
+def _train_again(
     project: Project, reader: RecordReader, rebuilt: Rebuilt, part: Part
 ) -> list[ResultCheck]:
     row = part.row
     task = Task(row["id"], row["config"], row["fold"], row["seed"])
-    # Not below the project: what is left there after a kill belongs to other steps.
+    # Outside the project, where other steps clean up after a kill.
     with tempfile.TemporaryDirectory(prefix="podium-") as work:
         save_to = work if part.folder else ""
         job = rebuilt.job(row["family"], row["metric"], save_to)

@@ -1,4 +1,4 @@
-"""What is at work in a project, and asking it to stop."""
+"""Running steps of a project, and stopping them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from podium.errors import NotFoundError
 from podium.steps.workspace import activity
 from podium.steps.workspace.activity import STOP, STOP_NOW
 
-# How often a step that was asked to stop is looked at again, in seconds.
+# Seconds between two checks of a step that is to stop.
 LOOK = 0.1
 
 
 def status(root: Path) -> list[dict[str, Any]]:
-    """What the steps at work on a project tell, one a slot; empty where nothing runs.
+    """Running steps of a project, one a slot.
 
     Parameters
     ----------
@@ -27,15 +27,15 @@ def status(root: Path) -> list[dict[str, Any]]:
     -------
     list of dict
         ``slot verb pid host since``; of a search also ``what done total best failed pruned``, ids
-        of the trials that are ``running`` and ``left``, in seconds, None where nothing tells.
+        of ``running`` trials, and ``left``: seconds, None where unknown.
     """
-    found = []
+    steps = []
     for facts in activity.at_work(root / ".podium"):
-        told = facts.pop("told", 0.0)
+        written = facts.pop("told", 0.0)
         if facts.get("left") is not None:
-            facts["left"] = max(0.0, facts["left"] - (time.time() - told))
-        found.append(facts)
-    return found
+            facts["left"] = max(0.0, facts["left"] - (time.time() - written))
+        steps.append(facts)
+    return steps
 
 
 def stop(
@@ -46,21 +46,28 @@ def stop(
     patience: float,
     say: Callable[[str], None],
 ) -> Sequence[Mapping[str, Any]]:
-    """Ask what is at work to stop and wait until it has; what did not in time is returned.
+    """Stop running steps and wait for their end.
 
     Parameters
     ----------
     slot : str
-        Default: every one.
+        Default: all slots.
     at_once : bool
-        Without waiting for the trials that are running; they are trained again later.
+        Interrupt the running trials, which are trained again later, in place of waiting for them.
     patience : float
-        Seconds to wait at most.
+        Maximum seconds to wait.
+    say : callable
+        Receives a message when a step is to stop, and when it has stopped.
+
+    Returns
+    -------
+    sequence of mapping
+        Steps that still run.
 
     Raises
     ------
     NotFoundError
-        Nothing is at work there.
+        No step runs.
     """
     state = root / ".podium"
     left = [facts for facts in status(root) if slot in ("", facts["slot"])]
@@ -71,7 +78,7 @@ def stop(
         activity.ask(state, facts["slot"], STOP_NOW if at_once else STOP)
         running = len(facts.get("running", []))
         waits = f", after {running} running trials" if running and not at_once else ""
-        say(f"{facts['slot']}: asked podium {facts['verb']} to stop{waits}")
+        say(f"{facts['slot']}: podium {facts['verb']} is to stop{waits}")
     end = time.monotonic() + patience
     while left and time.monotonic() < end:
         time.sleep(LOOK)

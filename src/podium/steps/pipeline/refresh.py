@@ -1,4 +1,4 @@
-"""The nightly job: new bars, forecasts kept, the champion checked, a challenger, a review asked."""
+"""Nightly job: store forecasts of new bars, check champions, train and judge challengers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from podium.errors import ConflictError, PodiumError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest
 from podium.ledger import forecasts, reads, writes
+from podium.render.answer import Answer
+from podium.render.table import counted
 from podium.sections import SlotSection
 from podium.steps.data.bars import load_dataset
 from podium.steps.data.sequences import class_data
@@ -36,60 +38,75 @@ FEWEST_BARS = 30
 
 @dataclass(frozen=True)
 class SlotRefreshed:
-    """What came of one slot.
+    """Result of the nightly job for one slot.
 
     Parameters
     ----------
-    told : tuple of str
-        What was done and found, in a few words each.
+    notes : tuple of str
+        Actions and findings, a few words each.
     error : PodiumError, optional
-        What stopped the work on it; the other slots were gone through all the same.
+        Error that ended the work on this slot; the job continues with the others.
     """
 
     slot: str
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
     error: PodiumError | None = None
 
     @property
     def line(self) -> str:
-        """The same in one line."""
-        return " ".join(f"{self.slot}: {'; '.join(self.told)}".split())
+        """Slot and notes in one line."""
+        return " ".join(f"{self.slot}: {'; '.join(self.notes)}".split())
 
 
 @dataclass(frozen=True)
-class Refreshed:
-    """What came of all slots, in their order."""
+class Refreshed(Answer):
+    """Result of the nightly job, slots in their order."""
 
     slots: tuple[SlotRefreshed, ...]
 
     @property
     def error(self) -> PodiumError | None:
-        """The first thing that went wrong, or None; its exit code is that of the command."""
+        """First error, or None; its exit code is that of the command."""
         return next((slot.error for slot in self.slots if slot.error), None)
 
     @property
     def line(self) -> str:
-        """One line about everything, for a log."""
+        """All slots in one line, for a log."""
         return " | ".join(slot.line for slot in self.slots)
+
+    @property
+    def sentence(self) -> str:
+        """Number of slots, and the slots with an error."""
+        failed = ", ".join(slot.slot for slot in self.slots if slot.error)
+        return f"{counted(len(self.slots), 'slot')} refreshed" + (
+            f"; not finished: {failed}" if failed else ""
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a slot: its name and its notes."""
+        return [{"slot": slot.slot, "result": "; ".join(slot.notes)} for slot in self.slots]
 
 
 def refresh(project: Project, slots: Sequence[str] | str | None = None) -> Refreshed:
-    """Take in new bars: keep forecasts, check champions, train challengers, ask for promotion.
+    """Process new bars: store forecasts, check champions, train challengers, request promotion.
 
-    Where there is nothing new a slot is left alone, and nothing is trained. A challenger goes
-    through the stages of ``podium run``, from its search to its gates; one that lacks nothing but a
-    signature is asked for again each time, so that a signature is enough. What stops one slot does
-    not stop the others.
+    A slot without new bars is skipped. A challenger passes the stages of ``podium run``, from its
+    search to its gates. Promotion of a candidate that lacks only a signature is requested again at
+    each call. An error of one slot does not stop the others.
 
     Parameters
     ----------
     slots : str or sequence of str, optional
         Default: all, in the order of podium.toml.
 
+    Returns
+    -------
+    Refreshed
+
     Raises
     ------
     ConflictError
-        Another such job is at work.
+        Another nightly job is at work.
     """
     if not project.config.slots:
         project.default_slot(None)
@@ -110,15 +127,15 @@ def _guarded(project: Project, slot: str) -> SlotRefreshed:
         return _forecast(project, slot)
     except PodiumError as error:
         if not error.exit_code or error.exit_code > 128:
-            # Somebody stopped the command, or its time is over: nothing failed.
+            # A stop request or the end of --max-time is no failure.
             raise
-        told = str(error.problems[0])
+        message = str(error.problems[0])
         more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
         if isinstance(error, ConflictError):
-            # Somebody is at work on it by hand, and knows.
-            return SlotRefreshed(slot, (f"left alone: {told}",), error)
+            # Another command works on the slot, and reports its own errors.
+            return SlotRefreshed(slot, (f"skipped: {message}",), error)
         hooks.failed(project, error, slot)
-        return SlotRefreshed(slot, (f"failed: {told}{more}",), error)
+        return SlotRefreshed(slot, (f"failed: {message}{more}",), error)
 
 
 def _samples(project: Project, slot: str) -> SlotRefreshed:
@@ -138,64 +155,64 @@ def _forecast(project: Project, slot: str) -> SlotRefreshed:
     if done is not None and newest is not None:
         nothing = f"nothing new since {without_midnight(dataset.times[-1])}"
         return SlotRefreshed(slot, (nothing, *_standing(project, newest)))
-    told = _looked(project, slot, dataset)
+    notes = _check_champion(project, slot, dataset)
     start = _test_start(project, slot, dataset, section)
     why_not = _why_no_challenger(project, slot, dataset, section, start)
     if why_not:
-        told = (*told, why_not, *(_standing(project, newest) if newest else ()))
+        notes = (*notes, why_not, *(_standing(project, newest) if newest else ()))
     else:
         holder = recorded.champion(project, slot)
         with _sealed_from(project, slot, section, dataset, start):
             challenger = f"challenger on bars until {without_midnight(dataset.times[start - 1])}"
-            told = (*told, *_run_stages(project, slot, challenger))
+            notes = (*notes, *_run_stages(project, slot, challenger))
         if recorded.champion(project, slot) != holder:
-            # Bars that its test had no outcome for are its first ones in use.
-            told = (*told, *_kept(project, slot))
+            # Bars without an outcome in its test are the new champion's first ones in use.
+            notes = (*notes, *_store(project, slot))
     with project.ledger.transaction(durable=True) as tx:
-        # With whoever holds the slot by now.
+        # Computed again, since the champion may have changed.
         inputs = _inputs(project, slot, dataset)
-        writes.put_receipt(project.ledger, tx, slot, STEP, inputs, {"told": list(told)})
-    return SlotRefreshed(slot, told)
+        writes.put_receipt(project.ledger, tx, slot, STEP, inputs, {"told": list(notes)})
+    return SlotRefreshed(slot, notes)
 
 
 def _inputs(project: Project, slot: str, dataset: Dataset) -> str:
-    """Everything that what is done depends on."""
+    """Hash of the data, the champion, its shadow and the settings."""
     config, ledger = project.config, project.ledger
     with ledger.reading() as tx:
         holder = reads.champion_of(ledger, tx, slot)
-        beside = forecasts.shadow_of(ledger, tx, slot)
+        shadow = forecasts.shadow_of(ledger, tx, slot)
     settings = [asdict(one) for one in (config.slot(slot), config.refresh, config.drift)]
-    return digest([dataset.fingerprint, holder, beside and beside.candidate_id, *settings])
+    return digest([dataset.fingerprint, holder, shadow and shadow.candidate_id, *settings])
 
 
-def _looked(project: Project, slot: str, dataset: Dataset) -> tuple[str, ...]:
-    """Keep what champion and shadow say of new bars, and see how the champion does."""
+def _check_champion(project: Project, slot: str, dataset: Dataset) -> tuple[str, ...]:
+    """Store forecasts of new bars, and check the champion."""
     if recorded.champion(project, slot) is None:
         return (f"bars until {without_midnight(dataset.times[-1])}, no champion",)
-    told = [f"bars until {without_midnight(dataset.times[-1])}", *_kept(project, slot)]
+    notes = [f"bars until {without_midnight(dataset.times[-1])}", *_store(project, slot)]
     checked = check_slot(project, slot)
     if checked.warnings:
-        warned = ", ".join(one.what for one in checked.warnings)
-        told.append(f"warning: {warned} (podium check {slot})")
+        warnings = ", ".join(one.what for one in checked.warnings)
+        notes.append(f"warning: {warnings} (podium check {slot})")
     elif checked.beats_naive is None:
-        told.append("too few outcomes to judge the champion by")
+        notes.append("too few outcomes to judge the champion")
     else:
         beats = "beats naive" if checked.beats_naive else "is better than naive, perhaps by chance"
-        told.append(f"the champion {beats}")
-    return tuple(told)
+        notes.append(f"the champion {beats}")
+    return tuple(notes)
 
 
-def _kept(project: Project, slot: str) -> list[str]:
-    """Keep what champion and shadow say of bars they have not spoken of."""
-    kept = [one for one in store_forecasts(project, slot) if one.forecasts]
-    return [f"{one.forecasts} forecasts of the {one.role} stored" for one in kept]
+def _store(project: Project, slot: str) -> list[str]:
+    """Store forecasts of new bars by the champion and its shadow."""
+    stored = [one for one in store_forecasts(project, slot) if one.forecasts]
+    return [f"{one.forecasts} forecasts of the {one.role} stored" for one in stored]
 
 
 def _test_start(project: Project, slot: str, dataset: Dataset, section: SlotSection) -> int:
     """First bar of a challenger's sealed test.
 
-    It moves forward only, and never over bars that the champion was trained on: held against it
-    there, a challenger would lose for the wrong reason.
+    It only moves forward, and excludes bars that the champion was trained on, where a comparison
+    would favour the champion.
     """
     start = dataset.bar_at_or_after(section.test_from)
     newest = project.config.refresh.test_bars
@@ -212,23 +229,23 @@ def _test_start(project: Project, slot: str, dataset: Dataset, section: SlotSect
 def _why_no_challenger(
     project: Project, slot: str, dataset: Dataset, section: SlotSection, start: int
 ) -> str:
-    """Why none is trained; empty: one is."""
+    """Reason to train no challenger; empty where one is due."""
     refreshed = project.config.refresh
-    asked = _asked_last(project, slot)
-    if asked is None:
+    judged = _judged_last(project, slot)
+    if judged is None:
         return ""
-    seen = int(np.searchsorted(dataset.times, np.datetime64(asked.trained_until, "s"), "right"))
+    seen = int(np.searchsorted(dataset.times, np.datetime64(judged.trained_until, "s"), "right"))
     new = max(0, start - seen)
     if not new and not refreshed.test_bars:
         return (
-            f"no challenger: the test begins at {section.test_from} for ever, and nothing before "
-            "it is new (refresh.test_bars)"
+            f"no challenger: the test begins at {section.test_from}, and no bar before it is new "
+            "(refresh.test_bars moves the test)"
         )
     if new < refreshed.every_bars:
         return f"no challenger: {new} of {refreshed.every_bars} new bars to train on"
     left = len(dataset) - start
     if left < FEWEST_BARS + section.horizon:
-        return f"no challenger: {left} bars are left to test it on"
+        return f"no challenger: only {left} bars to test it on"
     return ""
 
 
@@ -236,7 +253,7 @@ def _why_no_challenger(
 def _sealed_from(
     project: Project, slot: str, section: SlotSection, dataset: Dataset, start: int
 ) -> Iterator[None]:
-    """Let the slot's test begin at that bar for as long as a challenger is made and judged."""
+    """Begin the slot's test at a bar, while a challenger is trained and judged."""
     before = project.config
     if project.config.refresh.test_bars:
         moved = replace(section, test_from=str(dataset.times[start]), test_to="")
@@ -248,7 +265,7 @@ def _sealed_from(
 
 
 def _run_stages(project: Project, slot: str, what: str) -> tuple[str, ...]:
-    """From a search to a decision, and what came of it."""
+    """Run all stages; notes on their result."""
     run(project, [slot])
     newest = _newest(project, slot)
     assert newest is not None
@@ -256,28 +273,31 @@ def _run_stages(project: Project, slot: str, what: str) -> tuple[str, ...]:
 
 
 def _standing(project: Project, candidate: Candidate, *, fresh: bool = False) -> tuple[str, ...]:
-    """How a slot's newest candidate stands; asked for once more where only people's word lacked.
+    """Notes on the newest candidate; promotion is requested again where only signatures lacked.
 
-    ``fresh``: it was asked for a moment ago, by the run that made it.
+    Parameters
+    ----------
+    fresh : bool
+        Whether the run that made the candidate has just requested it.
     """
     if not fresh and not _lacked_signatures(project, candidate):
         return ()
-    found = demoted(project, candidate) or promote(project, candidate.id, reason=REASON)
-    if waits_for_signatures(found.verdicts):
+    decision = demoted(project, candidate) or promote(project, candidate.id, reason=REASON)
+    if waits_for_signatures(decision.verdicts):
         return (
             f"{candidate.id} (version {candidate.version}) passes every gate and waits for a "
             f"signature: podium sign {candidate.id} --approve --reason TEXT",
         )
-    # Refused on the same evidence as before: told then.
-    return (found.sentence.rstrip("."),) if fresh or found.fresh else ()
+    # A refusal on the same evidence was reported before.
+    return (decision.sentence.rstrip("."),) if fresh or decision.fresh else ()
 
 
 def _lacked_signatures(project: Project, candidate: Candidate) -> bool:
-    """Whether the last decision about a candidate found nothing wrong but missing signatures."""
-    asked = _moves(project, candidate.slot, candidate.id)
-    if not asked or asked[0]["accepted"]:
+    """Whether only missing signatures refused the last promotion of a candidate."""
+    moves = _moves(project, candidate.slot, candidate.id)
+    if not moves or moves[0]["accepted"]:
         return False
-    return waits_for_signatures(verdicts_of(asked[0]))
+    return waits_for_signatures(verdicts_of(moves[0]))
 
 
 def _newest(project: Project, slot: str) -> Candidate | None:
@@ -286,16 +306,16 @@ def _newest(project: Project, slot: str) -> Candidate | None:
     return recorded.candidate(project, rows[0]["id"]) if rows else None
 
 
-def _asked_last(project: Project, slot: str) -> Candidate | None:
-    """The newest candidate a decision was asked for about; one that was cut off before is not."""
+def _judged_last(project: Project, slot: str) -> Candidate | None:
+    """Newest candidate with a decision on its stage."""
     moved = {row["candidate_id"] for row in _moves(project, slot)}
     rows = project.reader.rows("candidates", slot=slot)
-    asked = (row["id"] for row in rows if row["id"] in moved)
-    return next((recorded.candidate(project, id_) for id_ in asked), None)
+    judged = (row["id"] for row in rows if row["id"] in moved)
+    return next((recorded.candidate(project, id_) for id_ in judged), None)
 
 
 def _moves(project: Project, slot: str, candidate_id: str = "") -> list[dict[str, Any]]:
-    """Decisions about where a slot's candidates, or one of them, are to stand; newest first."""
+    """Decisions on the stage of a slot's candidates, or of one of them; newest first."""
     rows = project.reader.rows("decisions", slot=slot)
     return [
         row

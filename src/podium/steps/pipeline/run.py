@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from podium import __version__
 from podium.errors import (
@@ -22,11 +24,13 @@ from podium.errors import (
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger.ledger import now
+from podium.render.answer import Answer
 from podium.render.run import run_dict, run_markdown, run_page, summary_rows
+from podium.render.table import counted
 from podium.render.values import RunReport
 from podium.steps.pipeline import preflight as checklist
 from podium.steps.pipeline import run_report
-from podium.steps.pipeline.run_cache import KnownRun
+from podium.steps.pipeline.run_cache import KnownRun, step_rows
 from podium.steps.pipeline.slot_pipeline import (
     DONE,
     TO_DO,
@@ -46,17 +50,17 @@ RAN, FAILED, WAITS = "done", "failed", "waits"
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """What came of one step of one slot, or what would.
+    """State of one step of one slot after a run, or in a plan.
 
     Parameters
     ----------
     state : str
-        ``up to date``, ``done``, ``failed`` or ``waits``; of what would come of it ``up to date``,
+        After a run ``up to date``, ``done``, ``failed`` or ``waits``; in a plan ``up to date``,
         ``goes on``, ``to do`` or ``failed``.
     told : str
-        How much there is.
+        Amount on record: ``24 trials``.
     why : str
-        Why there is something to do, or why it was not done.
+        Reason to do the step, or reason why it was not done.
     """
 
     slot: str
@@ -67,21 +71,21 @@ class StageOutcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """What a run found, and the page that tells it.
+class Run(Answer):
+    """Result of a run and its report.
 
     Parameters
     ----------
     report : RunReport
-        Of the slots that came to their decision.
+        Of the slots that reached their decision.
     page : Path, or None
-        None where none did.
-    outcomes : list of Outcome
-        Every step that was looked at, in order.
+        The report as HTML; None where no slot reached its decision.
+    outcomes : list of StageOutcome
+        Every step of every slot, in order.
     failures : list of PodiumError
-        Of the slots that failed, in their order; only with ``keep_going``.
+        Errors of the failed slots, in their order; only with ``keep_going``.
     next : list of str
-        Commands that go on from here, with the real ids.
+        Commands to type next, with the ids filled in.
     """
 
     report: RunReport
@@ -90,10 +94,30 @@ class Run:
     failures: Sequence[PodiumError] = ()
     next: Sequence[str] = ()
 
+    @property
+    def sentence(self) -> str:
+        """Verdict on the slot, or the number of slots or steps by their state."""
+        slots = self.report.slots
+        if len(slots) == 1:
+            return slots[0].sentence
+        states: list[str] = [slot.verdict for slot in slots]
+        states = states or [outcome.state for outcome in self.outcomes]
+        kind, counts = "slot" if slots else "step", Counter(states)
+        parts = ", ".join(f"{number} {state}" for state, number in counts.items())
+        return f"{counted(len(states), kind)}: {parts}" if states else "no step was due"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a slot with its figures, or one a step where no slot reached its decision."""
+        columns, rows = summary_rows(self.report)
+        filled = [c for c in range(len(columns)) if any(row[c] not in (None, "-") for row in rows)]
+        if rows:
+            return [{columns[c]: row[c] for c in filled} for row in rows]
+        return step_rows(map(asdict, self.outcomes))
+
 
 @dataclass(frozen=True)
 class Range:
-    """Steps that are asked for: from the first to the last, both among them.
+    """Steps of a run, from the first to the last, both included.
 
     Examples
     --------
@@ -106,31 +130,31 @@ class Range:
 
     @classmethod
     def of(cls, first: str, last: str) -> Range:
-        """The steps of these names; empty ones are the first and the last there is.
+        """Range between named steps; empty names are the first and the last step of all.
 
         Raises
         ------
         UsageError
-            No such step, or the last one comes first.
+            No such step, or ``first`` comes after ``last``.
         """
         known = [*GROUPS, *OTHER_NAMES]
-        asked = {"--from": first or GROUPS[0], "--to": last or GROUPS[-1]}
+        ends = {"--from": first or GROUPS[0], "--to": last or GROUPS[-1]}
         problems = [
             Problem(f"{flag} is '{name}', which is no step", fix=suggest(name, known))
-            for flag, name in asked.items()
+            for flag, name in ends.items()
             if name not in known
         ]
         UsageError.raise_for(problems)
-        first, last = (OTHER_NAMES.get(name, name) for name in asked.values())
+        first, last = (OTHER_NAMES.get(name, name) for name in ends.values())
         if GROUPS.index(first) > GROUPS.index(last):
             raise UsageError(
-                f"--from {asked['--from']} comes after --to {asked['--to']}",
+                f"--from {ends['--from']} comes after --to {ends['--to']}",
                 f"steps in the order {', '.join(GROUPS)}",
             )
         return cls(first, last)
 
     def place(self, stage: PipelineStage) -> int:
-        """Negative: before the range; 0: in it; positive: after it."""
+        """Negative before the range, 0 in it, positive after it."""
         number = GROUPS.index(stage.group)
         return -(number < GROUPS.index(self.first)) or int(number > GROUPS.index(self.last))
 
@@ -144,68 +168,72 @@ def run(
     only: Sequence[str] = (),
     keep_going: bool = False,
 ) -> Run:
-    """Take each slot from its search space to a decision, doing only what is not done yet.
+    """Take each slot from its search space to a decision; steps that are up to date are skipped.
 
-    Killed at any point and run again, it ends with the same result: trials are found by their
-    key, candidates by their inputs, evidence and decisions by what they were made from.
+    A run that is killed at any point and repeated gives the same result: trials are identified by
+    their key, candidates, evidence and decisions by their inputs.
 
     Parameters
     ----------
     slots : str or sequence of str, optional
         Default: all, in the order of podium.toml.
     first, last : str
-        Steps to begin and to end with; what comes before is taken from the record.
+        Steps to begin and to end with; results of earlier steps come from the record.
     only : sequence of str
-        Families to search now. They have the trials they would have had in a whole search. A config
-        is chosen among all families of a slot, so what follows waits until the others are complete.
+        Families to search now. Their trials are those of a whole search. A config is chosen among
+        all families of a slot, so later steps wait until the other families are complete.
     keep_going : bool
-        Take the other slots on when one fails.
+        Continue with the other slots when one fails.
+
+    Returns
+    -------
+    Run
 
     Raises
     ------
     ConflictError
-        Another command is at work on one of the slots.
+        Another command works on one of the slots.
     NotFoundError
         A step before the first one is not complete.
     PodiumError
-        Whatever stopped a slot, where it is not to keep going.
+        The error of a slot, without ``keep_going``.
     """
     steps = Range.of(first, last)
     slots = [slots] if isinstance(slots, str) else slots
     pipelines = _pipelines(project, slots, only, steps)
     checklist.require_writable(project)
-    going = _Going(project, steps, keep_going)
+    active = _ActiveRun(project, steps, keep_going)
     with ExitStack() as stack, full_disk_explained(project.root):
         for slot in pipelines:
-            with going.trying(slot.slot):
+            with active.guarded(slot.slot):
                 stack.enter_context(project.locked(slot.slot, "run"))
-        going.check(pipelines)
+        active.check(pipelines)
         for number, slot in enumerate(pipelines):
-            if slot.slot in going.failed:
+            if slot.slot in active.failed:
                 continue
-            with going.trying(slot.slot, [other.slot for other in pipelines[number + 1 :]]):
-                going.along(slot)
-        return going.ended(pipelines)
+            with active.guarded(slot.slot, [other.slot for other in pipelines[number + 1 :]]):
+                active.advance(slot)
+        return active.result(pipelines)
 
 
-def to_known(project: Project, found: Run) -> KnownRun:
-    """What a run came to that took every slot to its decision, as the next one answers."""
+def to_known(project: Project, result: Run) -> KnownRun:
+    """Answer of the next run, while nothing changes after one that decided about every slot."""
     again = [
         replace(slot, verdict="champion unchanged") if slot.verdict == "promoted" else slot
-        for slot in found.report.slots
+        for slot in result.report.slots
     ]
-    report = replace(found.report, slots=again)
-    columns, rows = summary_rows(report)
-    made = [recorded.candidate(project, str(slot.candidate)) for slot in again]
+    report = replace(result.report, slots=again)
+    same = replace(result, report=report)
+    candidates = [recorded.candidate(project, str(slot.candidate)) for slot in again]
     return KnownRun(
         items=run_dict(report)["items"],
-        columns=columns,
-        rows=rows,
-        steps=[asdict(replace(one, state=DONE)) for one in found.outcomes],
+        summary=same.sentence,
+        table=same.rows(),
+        steps=[asdict(replace(one, state=DONE)) for one in result.outcomes],
         sentences=[slot.sentence for slot in again],
-        next=list(found.next),
-        page=os.path.relpath(str(found.page), project.root),
-        artifacts=[[one.artifact_path, one.artifact_hash] for one in made],
+        next=list(result.next),
+        page=os.path.relpath(str(result.page), project.root),
+        artifacts=[[one.artifact_path, one.artifact_hash] for one in candidates],
     )
 
 
@@ -217,31 +245,37 @@ def explain(
     last: str = "",
     only: Sequence[str] = (),
 ) -> list[StageOutcome]:
-    """What a run would do now, step by step, and why; nothing is trained or written."""
+    """Plan of a run: state of each step and the reasons; nothing is trained or written.
+
+    Parameters
+    ----------
+    slots, first, last, only
+        As of :func:`run`.
+    """
     steps = Range.of(first, last)
     pipelines = _pipelines(project, slots, only, steps)
     project.feeds = False
-    found = []
+    outcomes = []
     begun = project.reader.exists
     for slot in pipelines:
         try:
             statuses = plan(slot, stages_of(slot.task)) if begun else _unbegun(slot)
             for stage, status in statuses:
                 place = steps.place(stage)
-                # Parts of a group's work are named where they alone have something to do.
+                # Parts of a group are named only where the group itself has nothing to do.
                 hidden = stage.quiet and (status.done or status.why.startswith("after "))
                 if place > 0 or (place < 0 and status.done) or hidden:
                     continue
-                found.append(
+                outcomes.append(
                     StageOutcome(slot.slot, stage.name, status.state, status.progress, status.why)
                 )
         except PodiumError as error:
-            found.append(StageOutcome(slot.slot, "", FAILED, why=str(error)))
-    return found
+            outcomes.append(StageOutcome(slot.slot, "", FAILED, why=str(error)))
+    return outcomes
 
 
 def _unbegun(slot: SlotPipeline) -> list[tuple[PipelineStage, StageStatus]]:
-    # What stops a run before it begins is told here too.
+    # Errors that stop a run before it begins are part of the plan.
     checklist.require_inputs(slot)
     stages = [stage for stage in stages_of(slot.task) if not stage.quiet]
     return [
@@ -260,110 +294,110 @@ def _pipelines(
     known = {family for of in families.values() for family in of}
     problems = Problems()
     for name in only:
-        unknown = f"--only {name}: no slot asked for has that family"
+        unknown = f"--only {name}: no chosen slot has that family"
         problems.require_known(name, known, unknown)
     if only and steps.first != GROUPS[0]:
         problems.add(
-            f"--only says which families are searched, and --from {steps.first} takes the "
-            "search from the record",
+            f"--only chooses families to search, and --from {steps.first} takes the search from "
+            "the record",
             "one of them",
         )
     UsageError.raise_for(problems)
-    found = []
+    pipelines = []
     for name in chosen:
         mine = [family for family in families[name] if family in only]
         if only and not mine:
-            project.reporter.say(f"{name}: has none of these families and is left out")
+            project.reporter.say(f"{name}: skipped, as it has none of these families")
         else:
-            # All of them is a whole search.
-            found.append(
+            # All families are a whole search.
+            pipelines.append(
                 SlotPipeline(project, name, mine if len(mine) < len(families[name]) else ())
             )
-    return found
+    return pipelines
 
 
 @dataclass(eq=False)
-class _Going:
-    """A run at work, and what has come of it."""
+class _ActiveRun:
+    """A run at work and its outcomes so far."""
 
     project: Project
     steps: Range
     keep_going: bool
     failed: dict[str, PodiumError] = field(default_factory=dict)
     outcomes: list[StageOutcome] = field(default_factory=list)
-    # The step that is at work; empty while none is.
-    at: str = ""
+    # Name of the current step, if any.
+    step: str = ""
 
     @contextmanager
-    def trying(self, slot: str, others: Sequence[str] = ()) -> Iterator[None]:
-        """What fails inside is the slot's own where the others are to go on."""
+    def guarded(self, slot: str, others: Sequence[str] = ()) -> Iterator[None]:
+        """With ``keep_going`` record an error as the slot's outcome, else raise it."""
         try:
             yield
         except (StoppedError, TimeOverError):
             raise
         except PodiumError as error:
             if not self.keep_going:
-                self._say_done(slot, others)
+                self._report_failure(slot, others)
                 raise
             self._fail(slot, error)
 
-    def _say_done(self, slot: str, others: Sequence[str]) -> None:
-        if not self.at:
+    def _report_failure(self, slot: str, others: Sequence[str]) -> None:
+        if not self.step:
             return
         done = dict.fromkeys(one.slot for one in self.outcomes if one.slot != slot)
-        told = [f"{slot} failed in {self.at}"]
-        told += [f"done before: {', '.join(done)}"] if done else []
-        told += [f"not begun: {', '.join(others)}"] if others else []
-        self.project.reporter.say("; ".join(told))
+        parts = [f"{slot} failed in {self.step}"]
+        parts += [f"done before: {', '.join(done)}"] if done else []
+        parts += [f"not begun: {', '.join(others)}"] if others else []
+        self.project.reporter.say("; ".join(parts))
 
     def check(self, slots: Sequence[SlotPipeline]) -> None:
-        """All that would stop a stage of any slot, before anything is trained."""
+        """Check the inputs and the disk space of every slot before anything is trained."""
         errors: dict[str, PodiumError] = {}
         needs: dict[str, list[Need]] = {}
 
         def count_needs(slot: SlotPipeline) -> None:
-            wanted = [stage.need(slot) for stage in self._left(slot) if stage.trains]
-            needs[slot.slot] = [need for need in wanted if need is not None]
+            all_needs = [stage.need(slot) for stage in self._due(slot) if stage.trains]
+            needs[slot.slot] = [need for need in all_needs if need is not None]
 
-        for look in (checklist.require_inputs, count_needs):
+        for check in (checklist.require_inputs, count_needs):
             for slot in slots:
                 if slot.slot in {*self.failed, *errors}:
                     continue
                 try:
-                    look(slot)
+                    check(slot)
                 except PodiumError as error:
                     errors[slot.slot] = error
             if errors and not self.keep_going:
                 raise checklist.together(list(errors.values()))
-        for name, wrong in errors.items():
-            self._fail(name, wrong)
+        for name, reason in errors.items():
+            self._fail(name, reason)
         checklist.require_room(self.project, needs)
 
-    def _left(self, slot: SlotPipeline) -> list[PipelineStage]:
-        """Stages that have something to do.
+    def _due(self, slot: SlotPipeline) -> list[PipelineStage]:
+        """Stages of the range that are not complete.
 
         Raises
         ------
         NotFoundError
-            One before the first that is asked for has.
+            A stage before the range is not complete.
         """
-        left = []
+        due = []
         for stage, status in plan(slot, stages_of(slot.task)):
             place = self.steps.place(stage)
             if status.done or place > 0:
                 continue
             if place < 0:
-                told = ", ".join(filter(None, [status.progress, status.why]))
+                state = ", ".join(filter(None, [status.progress, status.why]))
                 raise NotFoundError(
-                    f"{slot.slot}: {stage.name} is not complete ({told})",
-                    f"what --from {self.steps.first} begins with on record",
+                    f"{slot.slot}: {stage.name} is not complete ({state})",
+                    f"every step before {self.steps.first} on record",
                     f"run: {stage.whole_command(slot)}",
                 )
-            left.append(stage)
-        return left
+            due.append(stage)
+        return due
 
-    def along(self, slot: SlotPipeline) -> None:
-        """Take one slot through its stages: what is complete is loaded, the rest is made."""
+    def advance(self, slot: SlotPipeline) -> None:
+        """Take one slot through its stages: complete ones are loaded, the others are made."""
         moved = False
         for stage in stages_of(slot.task):
             place = self.steps.place(stage)
@@ -371,9 +405,9 @@ class _Going:
                 break
             if not stage.applies(slot):
                 continue
-            self.at = stage.name
+            self.step = stage.name
             status = slot.statuses.pop(stage.name, None) or stage.status(slot)
-            # A value is as fresh as what it is reckoned from.
+            # A value is computed again where an earlier stage was.
             known = status.done and not (moved and stage.makes == "value")
             if place < 0 or slot.only_others_left:
                 known = True
@@ -382,7 +416,7 @@ class _Going:
             elif stage.trains:
                 left = ", ".join(filter(None, [status.progress, status.why]))
                 slot.say(f"{stage.name}: {left}; {checklist.describe(slot, stage.need(slot))}")
-            told = "" if slot.only_others_left else self._do(stage, slot, status, known=known)
+            amount = "" if slot.only_others_left else self._do(stage, slot, status, known=known)
             if place < 0:
                 continue
             moved = moved or not known
@@ -394,8 +428,8 @@ class _Going:
                 break
             if not stage.quiet:
                 state = DONE if known else RAN
-                self.outcomes.append(StageOutcome(slot.slot, stage.name, state, told))
-        self.at = ""
+                self.outcomes.append(StageOutcome(slot.slot, stage.name, state, amount))
+        self.step = ""
 
     def _do(
         self, stage: PipelineStage, slot: SlotPipeline, status: StageStatus, *, known: bool
@@ -410,19 +444,19 @@ class _Going:
     def _fail(self, slot: str, error: PodiumError) -> None:
         hooks.failed(self.project, error, slot)
         self.failed[slot] = error
-        self.outcomes.append(StageOutcome(slot, self.at, FAILED, why=str(error)))
+        self.outcomes.append(StageOutcome(slot, self.step, FAILED, why=str(error)))
         self.project.reporter.say(f"{slot}: failed: {error}")
-        self.at = ""
+        self.step = ""
 
-    def ended(self, slots: Sequence[SlotPipeline]) -> Run:
-        """What the run came to; the page tells of the slots that came to their decision."""
+    def result(self, slots: Sequence[SlotPipeline]) -> Run:
+        """Result of the run; the page covers the slots that reached their decision."""
         project = self.project
         reports = [
             run_report.slot_report(project, slot.products)
             for slot in slots
             if "promote" in slot.products
         ]
-        found = RunReport(
+        report = RunReport(
             project=project.config.project.name,
             created_at=now(),
             slots=reports,
@@ -437,14 +471,14 @@ class _Going:
         if reports:
             place = project.root / project.config.paths.reports
             page = place / "run.html"
-            write_atomic(page, run_page(found))
-            write_atomic(place / "run.md", run_markdown(found))
-            write_atomic(place / "run.json", canonical(run_dict(found)) + "\n")
+            write_atomic(page, run_page(report))
+            write_atomic(place / "run.md", run_markdown(report))
+            write_atomic(place / "run.json", canonical(run_dict(report)) + "\n")
         commands = [*self._next(slots), *(reports[0].commands if reports else ())]
-        return Run(found, page, self.outcomes, list(self.failed.values()), commands)
+        return Run(report, page, self.outcomes, list(self.failed.values()), commands)
 
     def _next(self, slots: Sequence[SlotPipeline]) -> list[str]:
-        """What goes on with the slots that did not come to their decision."""
+        """Commands for the slots that did not reach their decision."""
         commands = []
         for slot in slots:
             if slot.slot in self.failed:

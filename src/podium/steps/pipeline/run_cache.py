@@ -1,16 +1,16 @@
-"""What a whole run found, kept so that the next one need not look again while nothing changed.
+"""Cache of the last whole run's answer, used while nothing has changed.
 
-A file beside the record, ``.podium/unchanged.json``: it may be deleted at any time, and decides
-nothing. It is believed while the bytes of the data, podium.toml, the plugins and podium's own code,
-the newest rows of the record and the files that steps left are what they were; else every step is
-held against the record as always. So nothing that trains is imported to say that nothing is to do.
+The file ``.podium/unchanged.json`` may be deleted at any time. It is valid while the bytes of the
+data, podium.toml, the plugins and podium's own code, the newest rows of the record and the files of
+the steps are the same; else every step is compared with the record. An unchanged run is answered
+without importing anything that trains.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from podium import plugin, registry
 from podium.errors import NotFoundError
 from podium.files import is_locked, write_atomic
 from podium.hashing import digest, digest_bytes
+from podium.render.answer import Answer
+from podium.render.table import plain
 from podium.sections import DatasetSection, PathsSection
 from podium.steps.workspace import projections
 from podium.steps.workspace.activity import lock_of
@@ -27,42 +29,56 @@ from podium.steps.workspace.environment import WRITTEN
 from podium.steps.workspace.project import Project
 
 FILE = "unchanged.json"
-# Where trainings and evaluations of classifiers leave theirs.
+# Folder of trainings and evaluations of classifiers.
 OUTPUTS = "artifacts"
-# What moves whenever something that a step looks at is put on record.
+# Tables that every step reads.
 _TABLES = ("outbox", "trial", "study_trial", "evidence", "receipt", "candidate", "decision")
 
 
 @dataclass(frozen=True)
-class KnownRun:
-    """What a whole run came to, as JSON has it.
+class KnownRun(Answer):
+    """Answer of a whole run that is up to date, as values of JSON.
 
     Parameters
     ----------
     items : list
-        Everything found, an item a slot.
-    columns, rows : list
-        Of the table that sums it up.
+        Report of each slot.
+    summary, table
+        Sentence and rows of the run.
     steps : list
-        What came of each step.
+        Outcome of each step.
     page : str
-        Relative to the project.
+        Path of the report, relative to the project.
     artifacts : list
         Folder, below the store, and hash of each slot's candidate.
     """
 
     items: list[dict[str, Any]]
-    columns: list[str]
-    rows: list[list[Any]]
+    summary: str
+    table: list[dict[str, Any]]
     steps: list[dict[str, Any]]
     sentences: list[str]
     next: list[str]
     page: str
     artifacts: list[list[str]]
 
+    @property
+    def sentence(self) -> str:
+        """Verdict on the slot, or the number of slots by verdict."""
+        return self.summary
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a slot."""
+        return self.table
+
+
+def step_rows(outcomes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Steps as rows of a table: slot, step, state, progress and why."""
+    return [{("progress" if k == "told" else k): v for k, v in one.items()} for one in outcomes]
+
 
 def inputs(project: Project, slots: Sequence[str]) -> str:
-    """Hash of all that a run of these slots starts from but the record; ``""``: not to be told."""
+    """Hash of a run's inputs other than the record; ``""`` where code outside has a part in it."""
     config = project.config
     chosen = dict.fromkeys(slots or config.slots)
     if not _all_ours(project, chosen):
@@ -115,17 +131,17 @@ def _files(place: Path) -> Iterator[Path]:
 
 
 def load(project: Project, slots: Sequence[str], started_from: str) -> KnownRun | None:
-    """What the run before found, where nothing changed since.
+    """Answer of the last run, or None where something has changed.
 
     Parameters
     ----------
     started_from : str
-        As :func:`inputs` gives it now.
+        Present value of :func:`inputs`.
 
     Raises
     ------
     DataError
-        A candidate's artefact is not what was judged.
+        A candidate's artefact is not the one that was judged.
     """
     path = project.state / FILE
     chosen = list(slots or project.config.slots)
@@ -134,41 +150,41 @@ def load(project: Project, slots: Sequence[str], started_from: str) -> KnownRun 
     if not _is_sent(project):
         return None
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        found = KnownRun(**kept["told"])
-        same = kept["inputs"] == started_from and kept["left"] == _left(project)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        known = KnownRun(**stored["told"])
+        same = stored["inputs"] == started_from and stored["left"] == _state(project)
     except (OSError, ValueError, KeyError, TypeError, NotFoundError):
         return None
     if not same:
         return None
-    # Imported here: whoever has nothing kept needs it later, if at all.
+    # Imported here: only an unchanged run needs it now.
     from podium import artifact
 
-    for folder, name in found.artifacts:
+    for folder, name in known.artifacts:
         artifact.verify(project.store / folder, name)
-    return found
+    return known
 
 
 def _is_sent(project: Project) -> bool:
-    """Whether MLflow, where it is on, has everything that is on record."""
+    """Whether MLflow, where it is on, has everything on record."""
     target = projections.target_of(project)
     if target is None:
         return True
     if target.file is not None and not target.file.exists():
         return False
-    found = [one for one in projections.standings(project.reader) if one.target == target.key]
-    return bool(found) and not (found[0].waiting or found[0].refused)
+    states = [one for one in projections.standings(project.reader) if one.target == target.key]
+    return bool(states) and not (states[0].waiting or states[0].refused)
 
 
-def save(project: Project, started_from: str, slots: Sequence[str], found: KnownRun) -> None:
-    """Keep what a whole run found, unless something that it started from changed meanwhile."""
+def save(project: Project, started_from: str, slots: Sequence[str], known: KnownRun) -> None:
+    """Store the answer of a whole run, unless its inputs have changed meanwhile."""
     if started_from and inputs(project, slots) == started_from:
-        told = {"inputs": started_from, "left": _left(project), "told": asdict(found)}
-        write_atomic(project.state / FILE, json.dumps(told))
+        stored = {"inputs": started_from, "left": _state(project), "told": asdict(known)}
+        write_atomic(project.state / FILE, json.dumps(plain(stored)))
 
 
-def _left(project: Project) -> dict[str, Any]:
-    """Where the record ends, and the size and time of each file that steps left for people."""
+def _state(project: Project) -> dict[str, Any]:
+    """Newest row numbers of the record, and size and time of each file written by steps."""
     reader = project.reader
     rows = [reader.first(table, "seq", order="seq DESC") for table in _TABLES]
     paths = project.config.paths
@@ -176,9 +192,9 @@ def _left(project: Project) -> dict[str, Any]:
     names.append(OUTPUTS)
     homes = [project.root, *(project.root / "slots" / slot for slot in project.config.slots)]
     places = [home / name for home in homes for name in names if name]
-    found = {
+    files = {
         os.path.relpath(path, project.root): [path.stat().st_size, path.stat().st_mtime_ns]
         for place in [*places, *(project.root / name for name in WRITTEN)]
         for path in _files(place)
     }
-    return {"record": [row["seq"] if row else None for row in rows], "files": found}
+    return {"record": [row["seq"] if row else None for row in rows], "files": files}

@@ -1,16 +1,19 @@
-"""How a champion does since it was trained: against naive, its own test, its data, its shadow."""
+"""Check of a champion since its training: naive baseline, its test, its data, its shadow."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from podium.arrays import Floats, Mask
 from podium.evidence import Evidence
 from podium.prediction import Prediction
+from podium.render.answer import Answer
+from podium.render.table import counted
 from podium.stats import BootstrapInterval, block_bootstrap_mean
 from podium.steps.evidence.comparison import Comparison, compare_forecasts
 from podium.steps.evidence.drift import FeatureDrift, training_drift
@@ -20,7 +23,8 @@ from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
 
 NOTE, WARNING = "note", "warning"
-# A difference is told from chance below this p-value; each night's look is one more.
+COLUMNS = ("severity", "what", "found")
+# Significance level of a single check; repeated checks are not corrected for.
 LEVEL = 0.05
 
 
@@ -35,7 +39,7 @@ class SlotFinding:
     found : str
         A sentence.
     figures : mapping of str to float
-        The numbers in it; NaN where one could not be told.
+        The numbers in it; NaN where one is undefined.
     """
 
     severity: str
@@ -45,13 +49,14 @@ class SlotFinding:
 
 
 @dataclass(frozen=True, eq=False)
-class SlotChecked:
-    """What was found about a slot's champion.
+class SlotChecked(Answer):
+    """Findings about a slot's champion.
 
     Parameters
     ----------
     beats_naive : bool or None
-        On bars newer than its test, by more than chance explains; None where that is undecidable.
+        Whether it is significantly better than naive on bars newer than its test; None where that
+        is undecidable.
     """
 
     slot: str
@@ -62,35 +67,54 @@ class SlotChecked:
 
     @property
     def warnings(self) -> tuple[SlotFinding, ...]:
-        """What somebody should look at."""
+        """Findings that need attention."""
         return tuple(one for one in self.findings if one.severity == WARNING)
+
+    @property
+    def sentence(self) -> str:
+        """Comparison with naive, and the warnings."""
+        against = "cannot be compared with naive yet on bars newer than its test"
+        if self.beats_naive is not None:
+            beats = "beats" if self.beats_naive else "does not significantly beat"
+            against = f"{beats} naive on bars newer than its test"
+        names = ", ".join(one.what for one in self.warnings)
+        warnings = f"{counted(len(self.warnings), 'warning')}: {names}" if names else "no warnings"
+        return f"Champion {self.candidate_id} of {self.slot} {against}; {warnings}."
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a finding: severity, what and found."""
+        return [{name: getattr(one, name) for name in COLUMNS} for one in self.findings]
 
 
 def check_slot(project: Project, slot: str) -> SlotChecked:
     """Score a slot's champion on bars newer than its training; nothing is written.
 
-    Where a forecast is on record it counts as it was made; where none is, as the model makes it
-    now, and it is said how many these are.
+    Forecasts on record count as they were made; the others are made now, and their number is
+    reported.
+
+    Returns
+    -------
+    SlotChecked
 
     Raises
     ------
     UsageError
         The slot does not forecast.
     NotFoundError
-        Nobody holds it.
+        The slot has no champion.
     DataError
-        The bars are not what the model needs.
+        The bars lack what the model needs.
     """
-    asked = served_models(project, slot)
-    said = [live(project, served) for served in asked]
-    champion, served = said[0], asked[0]
+    models = served_models(project, slot)
+    scored = [live(project, served) for served in models]
+    champion, served = scored[0], models[0]
     test, tested = served.judged.get("test"), served.tested_until
     naive, method = _naive(served)
     times = champion.windows.decided_at
     is_newer = (times > tested) & champion.known
-    newer = _beside(champion, naive.mean, is_newer)
-    since = _beside(champion, naive.mean, (times > served.trained_until) & champion.known)
-    before = _beside(champion, naive.mean, (times <= tested) & champion.known)
+    newer = _compared(champion, naive.mean, is_newer)
+    since = _compared(champion, naive.mean, (times > served.trained_until) & champion.known)
+    before = _compared(champion, naive.mean, (times <= tested) & champion.known)
     drift = training_drift(
         project, served.candidate.artifact_hash, served.model.manifest, served.view
     )
@@ -104,28 +128,28 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     ]
     if champion.other:
         findings.append(_revised(champion))
-    if len(said) > 1:
-        findings.append(_shadow(champion, said[1]))
+    if len(scored) > 1:
+        findings.append(_shadow(champion, scored[1]))
     return SlotChecked(slot, served.candidate.id, tuple(findings), beats, drift)
 
 
 def _naive(served: ServedModel) -> tuple[Prediction, str]:
-    """The baseline that the candidate was compared with, fitted on the same training bars."""
+    """Forecasts and method of the candidate's baseline, fitted on the same training bars."""
     view, judged = served.view, served.judged
     notes = [judged[kind].notes for kind in ("test", "validation") if kind in judged]
     known = filter(None, (baselines.from_notes(one, view) for one in notes))
-    # One that was brought in from elsewhere was compared with nothing here.
+    # An imported candidate was not compared with a baseline here.
     reference = next(known, None) or baselines.all_configs(view)[0]
     stop = int(np.searchsorted(view.times, served.trained_until, side="right"))
-    # No label reaches beyond the training.
+    # No label may use bars after the training.
     model = baselines.fit(reference, baselines.labelled(view.until(stop)))
     return model.predict(served.windows().blind()), baselines.method_of(reference)
 
 
-def _beside(champion: Live, other: Floats, keep: Mask) -> Comparison:
-    """The champion's forecasts beside others, on the windows that are kept."""
-    metric, windows = champion.served.model.section.metric, champion.windows.take(keep)
-    return compare_forecasts(metric, windows, champion.forecast[keep], other[keep])
+def _compared(champion: Live, other: Floats, chosen: Mask) -> Comparison:
+    """The champion's forecasts compared with others on some windows."""
+    metric, windows = champion.served.model.section.metric, champion.windows.take(chosen)
+    return compare_forecasts(metric, windows, champion.forecast[chosen], other[chosen])
 
 
 def _who(served: ServedModel) -> SlotFinding:
@@ -159,7 +183,7 @@ def _scored(champion: Live, newer: Mask) -> SlotFinding:
 def _against_naive(
     newer: Comparison, since: Comparison, method: str, metric: str
 ) -> tuple[bool | None, SlotFinding]:
-    """Whether it still beats naive, and the finding that says so."""
+    """Whether the champion beats naive, and the finding about it."""
     figures: dict[str, float] = {}
     for name, part in (("newer", newer), ("since_training", since)):
         figures[f"{name}_bars"] = part.bars
@@ -175,50 +199,50 @@ def _against_naive(
     if not since.bars:
         longer = ""
     if newer.test.reason:
-        told = f"whether it beats naive {where} cannot be told: {newer.test.reason}; {pair}"
+        message = f"undecidable {where}: {newer.test.reason}; {pair}"
         if not newer.bars:
-            told = "nothing newer than its test to hold against naive"
-        return None, SlotFinding(NOTE, "naive", told + longer, figures)
+            message = "no bar newer than its test to compare with naive"
+        return None, SlotFinding(NOTE, "naive", message + longer, figures)
     better = bool(newer.test.mean_difference < 0)
     beats = better and bool(newer.test.p_value < LEVEL)
     verdict = f"it does no better than naive {where}"
     if better:
-        verdict = f"it is better than naive {where}, but not by more than chance explains"
+        verdict = f"it is better than naive {where}, but not significantly"
     if beats:
         verdict = f"it beats naive {where}"
-    told = f"{verdict}: {pair}, p = {newer.test.p_value:.2g}{longer}"
-    return beats, SlotFinding(NOTE if better else WARNING, "naive", told, figures)
+    message = f"{verdict}: {pair}, p = {newer.test.p_value:.2g}{longer}"
+    return beats, SlotFinding(NOTE if better else WARNING, "naive", message, figures)
 
 
 def _error(
     newer: Comparison, before: Comparison, test: Evidence | None, metric: str
 ) -> SlotFinding:
-    """Live error beside the test's, with an interval of the difference."""
+    """Live error compared with that of the test, with an interval of the difference."""
     if test is None:
         return SlotFinding(
-            NOTE, "error", "its error cannot be held against a test: it was not tested"
+            NOTE, "error", "its error cannot be compared with a test: it was not tested"
         )
     quoted = test.scalar("loss")
     figures = {"live_loss": newer.loss, "test_loss": quoted}
     ahead, behind = (block_bootstrap_mean(part.daily) for part in (newer, before))
     if ahead.reason or behind.reason:
         why = ahead.reason or behind.reason
-        told = f"its live error cannot be held against its test's ({metric} {quoted:.4g}): {why}"
-        return SlotFinding(NOTE, "error", told, figures)
+        message = f"its live error is not comparable with its test's ({metric} {quoted:.4g}): {why}"
+        return SlotFinding(NOTE, "error", message, figures)
     difference, low, high = _difference(ahead, behind)
     figures |= {"error_difference": difference, "error_low": low, "error_high": high}
-    told = (
+    message = (
         f"its live {metric} is {ahead.estimate:.4g} (95 per cent {ahead.low:.4g} to "
         f"{ahead.high:.4g}), {behind.estimate:.4g} in its test; the difference {difference:+.4g} "
         f"lies between {low:+.4g} and {high:+.4g}"
     )
     if low > 0:
-        return SlotFinding(WARNING, "error", f"{told}: its error has grown", figures)
-    return SlotFinding(NOTE, "error", told, figures)
+        return SlotFinding(WARNING, "error", f"{message}: its error has grown", figures)
+    return SlotFinding(NOTE, "error", message, figures)
 
 
 def _difference(ahead: BootstrapInterval, behind: BootstrapInterval) -> tuple[float, float, float]:
-    """Difference of two means with its 95 per cent interval, made of the interval of each.
+    """Difference of two means with its 95 per cent interval, from the interval of each.
 
     The variance is recovered from the sides of both intervals (MOVER: Zou & Donner (2008),
     Construction of confidence limits about effect measures, Statistics in Medicine 27).
@@ -231,46 +255,46 @@ def _difference(ahead: BootstrapInterval, behind: BootstrapInterval) -> tuple[fl
 
 def _drift(drift: FeatureDrift) -> SlotFinding:
     figures: dict[str, float] = {}
-    told = drift.sentence
+    message = drift.sentence
     if drift.result is not None:
         figures = {
             f"stability_index:{name}": float(value)
             for name, value in zip(drift.features, drift.result.index, strict=True)
         }
         figures["drift_p_value"] = drift.result.p_value
-        told += f"; {drift.source}"
-    return SlotFinding(WARNING if drift.alarm else NOTE, "drift", told, figures)
+        message += f"; {drift.source}"
+    return SlotFinding(WARNING if drift.alarm else NOTE, "drift", message, figures)
 
 
 def _revised(champion: Live) -> SlotFinding:
-    told = (
-        f"{champion.other} stored forecasts would be other numbers with the bars there are now: "
-        "these were revised since; what was said stays as it was said"
+    message = (
+        f"{champion.other} stored forecasts would differ with the present bars, which were revised "
+        "since; stored forecasts do not change"
     )
-    return SlotFinding(WARNING, "revised", told, {"revised": champion.other})
+    return SlotFinding(WARNING, "revised", message, {"revised": champion.other})
 
 
 def _shadow(champion: Live, shadow: Live) -> SlotFinding:
-    """The shadow against the champion on the same windows, none of which either was tested on."""
+    """The shadow compared with the champion on bars newer than the test of either."""
     start = max(champion.served.tested_until, shadow.served.tested_until)
     other = dict(zip(places(shadow.windows), shadow.forecast.tolist(), strict=True))
     theirs = np.array([other.get(place, math.nan) for place in places(champion.windows)])
-    keep = (champion.windows.decided_at > start) & champion.known & np.isfinite(theirs)
-    found = _beside(champion, theirs, keep)
+    both = (champion.windows.decided_at > start) & champion.known & np.isfinite(theirs)
+    pair = _compared(champion, theirs, both)
     figures = {
-        "shadow_bars": found.bars,
-        "shadow_loss": found.other_loss,
-        "champion_loss": found.loss,
-        "shadow_p_value": found.test.p_value,
+        "shadow_bars": pair.bars,
+        "shadow_loss": pair.other_loss,
+        "champion_loss": pair.loss,
+        "shadow_p_value": pair.test.p_value,
     }
     who = f"{shadow.served.candidate.id} in its shadow"
-    if not found.bars:
-        told = f"{who} cannot be compared yet: no bar newer than both tests has an outcome"
-        return SlotFinding(NOTE, "shadow", told, figures)
+    if not pair.bars:
+        message = f"{who} cannot be compared yet: no bar newer than both tests has an outcome"
+        return SlotFinding(NOTE, "shadow", message, figures)
     metric = champion.served.model.section.metric
-    pair = (
-        f"{who}: {metric} {found.other_loss:.4g} against the champion's {found.loss:.4g} "
-        f"on the same {found.bars} bars newer than both tests"
+    p = f"p = {pair.test.p_value:.2g}" if pair.test.reason is None else pair.test.reason
+    message = (
+        f"{who}: {metric} {pair.other_loss:.4g} against the champion's {pair.loss:.4g} "
+        f"on the same {pair.bars} bars newer than both tests ({p})"
     )
-    p = f"p = {found.test.p_value:.2g}" if found.test.reason is None else found.test.reason
-    return SlotFinding(NOTE, "shadow", f"{pair} ({p})", figures)
+    return SlotFinding(NOTE, "shadow", message, figures)

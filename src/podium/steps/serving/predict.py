@@ -1,7 +1,8 @@
-"""Forecast the newest bars with a champion, the active model, or one that is named."""
+"""Forecast the newest bars, or classify samples, with a champion or another model."""
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 from podium import artifact, registry
 from podium.artifact import Place
 from podium.errors import DataError, NotFoundError, UsageError, suggest
+from podium.portfolio import periods_per_year
 from podium.prediction import ClassPrediction, Prediction
+from podium.render.answer import Answer
+from podium.render.table import counted
 from podium.resolve import champion, find_model, get_active_model_path
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
@@ -24,21 +28,24 @@ from podium.steps.workspace import recorded
 from podium.steps.workspace.best_file import own_slot
 from podium.steps.workspace.moments import stamp_of, without_midnight
 from podium.steps.workspace.project import Project
+from podium.targets import volatility
 from podium.tasks.forecast import view_of
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
-    """Forecasts with what made them.
+class Forecast(Answer):
+    """Forecasts of a model.
 
     Parameters
     ----------
     model : Path
         Folder of the artefact.
     rule : str
-        Which rule chose the model.
+        The model and the rule that chose it.
     unit : str
         Unit of the values.
+    bars_a_year : float
+        Bars in a year of the dataset.
     """
 
     prediction: Prediction
@@ -47,19 +54,30 @@ class Forecast:
     target: str
     horizon: int
     unit: str
+    bars_a_year: float = math.nan
 
     @property
-    def forecasts_what(self) -> str:
-        """What the numbers are, in words."""
-        return f"{self.target} of the next {self.horizon} bars, in {self.unit}"
+    def sentence(self) -> str:
+        """Number, target, unit and newest bar of the forecasts, and the model."""
+        count, newest = len(self.prediction), without_midnight(self.prediction.decided_at.max())
+        bars = "bar" if self.horizon == 1 else f"{self.horizon} bars"
+        return (
+            f"{counted(count, 'forecast')} of {self.target} over the next {bars} ({self.unit}), "
+            f"decided at {newest} by {self.rule}"
+        )
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a forecast."""
-        found = self.prediction
-        return [
+        """One row a forecast; one of volatility is in per cent a year too."""
+        made = self.prediction
+        rows: list[dict[str, Any]] = [
             {"ticker": str(item), "decided_at": str(at), "forecast": float(mean)}
-            for item, at, mean in zip(found.item, found.decided_at, found.mean, strict=True)
+            for item, at, mean in zip(made.item, made.decided_at, made.mean, strict=True)
         ]
+        if self.unit == volatility.UNIT:
+            for row in rows:
+                a_year = math.exp(row["forecast"]) * math.sqrt(self.bars_a_year)
+                row["volatility a year, %"] = round(100 * a_year, 2)
+        return rows
 
 
 def predict(
@@ -73,33 +91,36 @@ def predict(
 ) -> Forecast:
     """Forecast the newest bars of a dataset.
 
-    A named candidate or model wins; a named slot means its champion; without any of them the
-    active model answers, or where there is none, the default slot's champion. The tickers are
-    those of the training, found by name; features and target are the model's own, whatever
-    podium.toml says by now.
+    The model is the named candidate or model, else the champion of the named slot, else the active
+    model, else the champion of the default slot. Its tickers are those of the training, matched by
+    name; its features and its target are the model's, not those of podium.toml.
 
     Parameters
     ----------
     slot : str, optional
     candidate : str, optional
-        A candidate's id.
+        Id of a candidate.
     model_path : path, optional
         Any path into a model's folder.
     bars : int
-        How many newest bars.
+        Number of newest bars, 1 or more.
     since : str
-        A date or moment (UTC) from which on all bars are forecast, however many.
+        Date or time (UTC): forecast every bar since then, in place of ``bars``.
+
+    Returns
+    -------
+    Forecast
 
     Raises
     ------
     NotFoundError
-        No such candidate or model, or nobody holds the slot.
+        There is no such candidate or model, or the slot has no champion.
     DataError
         A training ticker is missing, the data are too short, or the artefact was changed.
     """
     if bars < 1:
         raise UsageError(f"bars is {bars}", "1 or more")
-    place, rule = place_asked(project, slot, candidate, model_path)
+    place, rule = chosen_model(project, slot, candidate, model_path)
     model = artifact.forecaster(place.folder, place.artifact_hash, place.checkpoint)
     section = model.section
     if section.dataset not in project.config.datasets:
@@ -128,12 +149,13 @@ def predict(
     warn_of_drift(project, place.artifact_hash, model.manifest, view)
     prediction = model.predict(windows)
     unit = registry.load("targets", section.target).UNIT
-    return Forecast(prediction, place.folder, rule, section.target, section.horizon, unit)
+    a_year = periods_per_year(view.times) if len(view) > 1 else math.nan
+    return Forecast(prediction, place.folder, rule, section.target, section.horizon, unit, a_year)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What was put on record of one candidate of a slot."""
+    """Number of forecasts of a champion or its shadow that were put on record."""
 
     candidate_id: str
     role: str
@@ -142,31 +164,31 @@ class Stored:
 
     @property
     def sentence(self) -> str:
-        """The same in words."""
-        said = (
+        """Role, candidate, number of forecasts and newest bar."""
+        count = (
             f"{self.forecasts} new forecasts stored" if self.forecasts else "nothing new to store"
         )
-        return f"{self.role} {self.candidate_id}: {said}, bars until {self.data_until}"
+        return f"{self.role} {self.candidate_id}: {count}, bars until {self.data_until}"
 
 
 def store_forecasts(project: Project, slot: str, since: str = "") -> list[Stored]:
-    """Put on record what a slot's champion and its shadow say of bars they have not spoken of.
+    """Put forecasts of a slot's champion and its shadow on record, for bars that have none yet.
 
-    Only those are forecast; what was said once is never changed, and saying it again adds nothing.
-    Bars of a model's own training are left out.
+    A stored forecast never changes, and a second call adds nothing. Bars of a model's training are
+    excluded.
 
     Parameters
     ----------
     since : str
-        A date or moment (UTC); default: of each candidate the newest bar it has spoken of, and
-        where it has of none, the first one newer than those it was judged on.
+        Date or time (UTC). Default: the candidate's newest stored forecast, or the first bar newer
+        than those it was judged on.
 
     Raises
     ------
     NotFoundError
-        Nobody holds the slot.
+        The slot has no champion.
     UsageError
-        The slot does not forecast, or that is no date.
+        The slot does not forecast, or ``since`` is no date.
     """
     start = str(stamp_of(since)) if since else ""
     stored = []
@@ -177,8 +199,8 @@ def store_forecasts(project: Project, slot: str, since: str = "") -> list[Stored
 
 
 @dataclass(frozen=True, eq=False)
-class Classified:
-    """Classes of samples with what made them.
+class Classified(Answer):
+    """Classes of samples by a model.
 
     Parameters
     ----------
@@ -186,7 +208,7 @@ class Classified:
     model : Path
         Folder of the artefact.
     rule : str
-        Which rule chose the model.
+        The model and the rule that chose it.
     """
 
     prediction: ClassPrediction
@@ -194,17 +216,27 @@ class Classified:
     model: Path
     rule: str
 
+    @property
+    def sentence(self) -> str:
+        """Number of samples of each class, and the model."""
+        made = self.prediction
+        counts = np.bincount(made.chosen, minlength=len(made.class_names)).tolist()
+        classes = ", ".join(
+            f"{n:,} {name}" for name, n in zip(made.class_names, counts, strict=True)
+        )
+        return f"{counted(len(made), 'sample')}: {classes}; by {self.rule}"
+
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a sample."""
-        found, names = self.prediction, self.prediction.class_names
-        groups = [""] * len(found) if self.groups is None else self.groups.tolist()
+        """One row a sample: its class and the probability of every class."""
+        made, names = self.prediction, self.prediction.class_names
+        groups = [""] * len(made) if self.groups is None else self.groups.tolist()
         return [
             {"row": row, "group": group, "class": names[k], **dict(zip(names, p, strict=True))}
             for row, group, k, p in zip(
-                found.rows.tolist(),
+                made.rows.tolist(),
                 groups,
-                found.chosen.tolist(),
-                found.probabilities.tolist(),
+                made.chosen.tolist(),
+                made.probabilities.tolist(),
                 strict=True,
             )
         ]
@@ -218,7 +250,7 @@ def classify(
     candidate: str | None = None,
     model_path: Path | str | None = None,
 ) -> Classified:
-    """Classes of a file's samples by a champion, or by a model that is named.
+    """Classify a file's samples with a champion or a named model.
 
     Parameters
     ----------
@@ -226,11 +258,17 @@ def classify(
         Default: the default slot where it classifies, else the only one that does.
     data : path
         An .npz file; its classes, if any, are ignored.
+    candidate, model_path
+        As of :func:`predict`.
+
+    Returns
+    -------
+    Classified
 
     Raises
     ------
     NotFoundError
-        No such candidate or model, or nobody holds the slot.
+        There is no such candidate or model, or the slot has no champion.
     DataError
         The file has other features than the model, or the artefact was changed.
     UsageError
@@ -239,7 +277,7 @@ def classify(
     if candidate is None and model_path is None:
         slot = slot or own_slot(project.config) or project.default_slot(None)
     data = Path(data)
-    place, rule = place_asked(project, slot, candidate, model_path)
+    place, rule = chosen_model(project, slot, candidate, model_path)
     model = artifact.classifier(place.folder, place.artifact_hash, place.checkpoint)
     samples: Sequences = registry.load("readers", "npz").read(data, name=data.name)
     if samples.feature_names != model.feature_names:
@@ -247,15 +285,15 @@ def classify(
             f"{data} has the features {', '.join(samples.feature_names)}",
             f"those of the model, in their order: {', '.join(model.feature_names)}",
         )
-    asked = replace(samples, class_names=model.class_names)
-    found = model.predict(Subset(asked, np.arange(len(asked), dtype=np.int64)))
-    return Classified(found, samples.groups, place.folder, rule)
+    unlabelled = replace(samples, class_names=model.class_names)
+    prediction = model.predict(Subset(unlabelled, np.arange(len(samples), dtype=np.int64)))
+    return Classified(prediction, samples.groups, place.folder, rule)
 
 
-def place_asked(
+def chosen_model(
     project: Project, slot: str | None, candidate: str | None, model_path: Path | str | None
 ) -> tuple[Place, str]:
-    """The model to ask, and which rule chose it."""
+    """Place of the model, and the rule that chose it."""
     if candidate is not None and model_path is not None:
         raise UsageError("both a candidate and a model are named", "one of them")
     if candidate is not None:
@@ -284,7 +322,7 @@ def place_asked(
             return _champion(project, name)
         except NotFoundError as other:
             raise NotFoundError(
-                f"there is no model to ask: {other.problems[0].found}; {error.problems[0].found}",
+                f"no model to predict with: {other.problems[0].found}; {error.problems[0].found}",
                 "a champion, or an active model",
                 f"run: podium run, or: podium grid {name}",
             ) from None
@@ -299,12 +337,12 @@ def _champion(project: Project, slot: str) -> tuple[Place, str]:
 
 
 def _with_active(project: Project, slot: str, error: NotFoundError) -> NotFoundError:
-    """The error that a slot has no champion; where its grids left a model, how to ask that."""
+    """Error of a slot without a champion, with the command for the best model of its grids."""
     try:
         path = get_active_model_path(project.root, slot=slot)
     except NotFoundError:
         return error
     command = f"podium predict --model-path {os.path.relpath(path, project.root)}"
     return NotFoundError(
-        error.problems[0].found, "a champion", f"ask the best model of its grids: {command}"
+        error.problems[0].found, "a champion", f"use the best model of its grids: {command}"
     )

@@ -1,4 +1,4 @@
-"""Dated target weights: what a model's forecasts come to as a portfolio, without training."""
+"""Dated target weights of a model, as its backtest trades them; nothing is trained."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from podium.config import FILE
 from podium.errors import NotFoundError, UsageError
 from podium.files import csv_text
 from podium.hashing import json_file
+from podium.render.answer import Answer
+from podium.render.table import counted
 from podium.split import Windows
 from podium.steps.candidates.register import candidate_of
 from podium.steps.data.bars import slot_data
@@ -24,9 +26,9 @@ from podium.steps.data.tickers import bars_of
 from podium.steps.decisions.backtest_files import SIGNALS, files_of
 from podium.steps.evidence.drift import warn_of_drift
 from podium.steps.evidence.trading import order_bars, target_weights
-from podium.steps.serving.predict import place_asked
+from podium.steps.serving.predict import chosen_model
 from podium.steps.workspace import recorded
-from podium.steps.workspace.moments import stamp_of
+from podium.steps.workspace.moments import stamp_of, without_midnight
 from podium.steps.workspace.project import Project
 from podium.tasks.forecast import SlotData
 
@@ -37,24 +39,24 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Signals:
-    """Target weights of a model with what made them.
+class Signals(Answer):
+    """Target weights of a model.
 
     Parameters
     ----------
     times : (T,) datetime64[s]
-        Bars at whose close they were decided.
+        Bars at whose close the weights are decided.
     weights, forecasts : (T, S) float
         A row of weights without any forecast is NaN: no order.
     order : (T,) bool
-        Whether the backtest gives an order there: at the test's first bar and every ``horizon``
-        bars from it.
+        Whether the backtest gives an order at the bar: at the test's first bar and every
+        ``horizon`` bars from it.
     candidate : str
         Id; empty where the model is no candidate yet.
     signal, execution : str
-        The rule that made weights of forecasts; at which price of the next bar orders are filled.
+        Rule from forecasts to weights; price of the next bar at which orders are filled.
     rule : str
-        Which rule chose the model.
+        The model and the rule that chose it.
     """
 
     times: Times
@@ -74,9 +76,20 @@ class Signals:
         """Close of the newest bar."""
         return str(self.times[-1])
 
+    @property
+    def sentence(self) -> str:
+        """Number of bars and tickers, newest bar, rule, execution, and the model."""
+        order = "an order is due" if self.order[-1] else "no order is due"
+        return (
+            f"Target weights of {counted(len(self.tickers), 'ticker')} at "
+            f"{counted(len(self.times), 'bar')} until {without_midnight(self.times[-1])} "
+            f"({order} there) by '{self.signal}', filled at the "
+            f"{self.execution.replace('_', ' ')}: {self.rule}"
+        )
+
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary a bar and ticker; what is not known is None."""
-        found = []
+        """One row a bar and ticker; unknown values are None."""
+        rows = []
         after = [*(str(moment) for moment in self.times[1:]), "the next bar"]
         for t, (moment, valid) in enumerate(zip(self.times, after, strict=True)):
             for n, ticker in enumerate(self.tickers):
@@ -85,13 +98,13 @@ class Signals:
                     _known(self.forecasts[t, n]), bool(self.order[t]), self.candidate,
                     self.artifact_hash, self.signal,
                 )  # fmt: skip
-                found.append(dict(zip(COLUMNS, values, strict=True)))
-        return found
+                rows.append(dict(zip(COLUMNS, values, strict=True)))
+        return rows
 
 
 @dataclass(frozen=True)
 class Written:
-    """Where the newest signals are, and of which bar they are."""
+    """Newest bar and path of written signals."""
 
     as_of: str
     place: str
@@ -107,33 +120,37 @@ def signals(
 ) -> Signals:
     """Target weights of every bar since a date, by a champion; nothing is trained.
 
-    They begin with the slot's test and are those of its backtest there, and go on to the newest
-    bar: what lies before the test the model was trained on.
+    Weights exist from the first bar of the slot's test, where they are those of its backtest, to
+    the newest bar. The model was trained on the bars before.
 
     Parameters
     ----------
     slot : str, optional
-        Default: the default one.
+        Default: the default slot.
     since : str, optional
-        ISO 8601 date or moment; default: the newest bar alone.
+        ISO 8601 date or time. Default: the newest bar alone.
     candidate : str, optional
-        A candidate's id, in the champion's place.
+        Id of a candidate, in place of the champion.
     model_path : path, optional
-        Any path into a model's folder, in the champion's place.
+        Any path into a model's folder, in place of the champion.
+
+    Returns
+    -------
+    Signals
 
     Raises
     ------
     NotFoundError
-        No such candidate or model, nobody holds the slot, or no bar is that new.
+        There is no such candidate or model, no champion, or no bar since that date.
     UsageError
-        ``since`` is no date, or before what can be asked for.
+        ``since`` is no date, or before the first bar with weights.
     DataError
-        A ticker of the training is missing, the slot asks another question by now, or the
-        artefact was changed.
+        A ticker of the training is missing, the slot's settings differ from those of the model, or
+        the artefact was changed.
     """
     if candidate is None and model_path is None:
         slot = project.default_slot(slot)
-    place, rule = place_asked(project, slot, candidate, model_path)
+    place, rule = chosen_model(project, slot, candidate, model_path)
     return _since(project, place, rule, None if since is None else stamp_of(since))
 
 
@@ -156,7 +173,7 @@ def _since(project: Project, place: Place, rule: str, since: np.datetime64 | Non
     if since is not None and since < times[0] and data.view.times[first - 1] >= since:
         raise UsageError(
             f"since is {since}, and signals of {data.slot} begin at {times[0]}, with its test",
-            "a later date: before it the model was trained, or chosen",
+            "a later date: the model was trained or chosen on the bars before",
         )
     if row < clean:
         raise UsageError(
@@ -186,12 +203,12 @@ def _since(project: Project, place: Place, rule: str, since: np.datetime64 | Non
 def _to_the_newest(project: Project, place: Place, model: LoadedModel) -> SlotData:
     """The slot's data with the model's tickers, beyond the test's end too."""
     slot, section = str(place.manifest["slot"]), model.section
-    asked = project.config.slot(slot)
+    own = project.config.slot(slot)
     dataset, realigned = bars_of(project.config, section.dataset, model.tickers)
     if realigned:
         project.reporter.say(realigned)
-    # Features and target are the model's own; the test's begin and the signal are the slot's.
-    open_ended = replace(section, test_from=asked.test_from, test_to="", signal=asked.signal)
+    # Features and target are those of the model; test_from and signal are those of the slot.
+    open_ended = replace(section, test_from=own.test_from, test_to="", signal=own.signal)
     slots = {**project.config.slots, slot: open_ended}
     return slot_data(replace(project.config, slots=slots), slot, dataset)
 
@@ -202,33 +219,33 @@ def write_newest(project: Project, candidate: Candidate) -> Written:
     Raises
     ------
     UsageError
-        The project keeps no such folder.
+        ``paths.backtesting`` is empty.
     """
     out = files_of(project, candidate)
     if out is None:
         raise UsageError(
-            "signals have no folder to go to: paths.backtesting is empty",
+            "signals have no folder: paths.backtesting is empty",
             "the name of a folder",
             f"set it in {FILE}, or run: podium signals",
         )
-    found = _since(project, recorded.place(project, candidate), f"candidate {candidate.id}", None)
-    rows = found.rows()
+    newest = _since(project, recorded.place(project, candidate), f"candidate {candidate.id}", None)
+    rows = newest.rows()
     head = {
         "podium": 1,
         "kind": "signals",
-        "slot": found.slot,
-        "candidate": found.candidate,
-        "artifact_hash": found.artifact_hash,
-        "as_of": found.as_of,
-        "valid_for": f"the next bar, filled at its {found.execution.removeprefix('next_')}",
-        "order": bool(found.order[-1]),
-        "signal": found.signal,
+        "slot": newest.slot,
+        "candidate": newest.candidate,
+        "artifact_hash": newest.artifact_hash,
+        "as_of": newest.as_of,
+        "valid_for": f"the next bar, filled at its {newest.execution.removeprefix('next_')}",
+        "order": bool(newest.order[-1]),
+        "signal": newest.signal,
         "weights": {row["ticker"]: row["weight"] for row in rows},
         "forecasts": {row["ticker"]: row["forecast"] for row in rows},
     }
     out.put(f"{SIGNALS}.csv", csv_text([COLUMNS, *([row[n] for n in COLUMNS] for row in rows)]))
     out.put(f"{SIGNALS}.json", json_file(head))
-    return Written(found.as_of, os.path.relpath(out.folder / f"{SIGNALS}.csv", project.root))
+    return Written(newest.as_of, os.path.relpath(out.folder / f"{SIGNALS}.csv", project.root))
 
 
 def _known(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""What a step at work tells other terminals, and what they ask of it: files beside its lock."""
+"""Progress of running steps and requests to stop them, as files beside their locks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from podium.files import is_locked
 from podium.hashing import digest
 from podium.steps.workspace.stop import StopRequest
 
-# How often a step looks whether it is to stop, and how often it tells how far it is, in seconds.
-LOOK, TELL = 0.25, 1.0
+# Seconds between two checks for a request to stop, and between two writes of the progress.
+CHECK_SECONDS, WRITE_SECONDS = 0.25, 1.0
 STOP, STOP_NOW = "stop", "stop now"
 
 
 class Activity:
-    """One step at work on one slot.
+    """A running step of one slot.
 
-    Other processes, on other machines too where they share the folder, read what it tells, and
-    leave a file in which they ask it to stop. Only the lock says that a step is at work: what one
-    that was killed told last is not believed.
+    Other processes, also on machines that share the folder, read its progress and write a file to
+    stop it. A step runs while it holds its lock; the progress file of a killed step is ignored.
 
     Parameters
     ----------
@@ -34,15 +33,17 @@ class Activity:
         The project's ``.podium``.
     slot, verb : str
     stop_request : StopRequest
-        What is told that it is to stop.
+        Receives requests to stop.
     """
 
     def __init__(self, state: Path, slot: str, verb: str, stop_request: StopRequest) -> None:
-        # Whoever only looks at what is told needs no database's library.
+        # Imported here: readers of the progress need no SQLAlchemy.
         from podium.ledger.ledger import now
 
         self.slot, self.stop_request, self.thread = slot, stop_request, threading.get_ident()
-        self.told, self.asked = (_beside(state, slot, suffix) for suffix in ("json", "stop"))
+        self.progress_file, self.stop_file = (
+            _file_of(state, slot, suffix) for suffix in ("json", "stop")
+        )
         self.facts: dict[str, Any] = {
             "slot": slot,
             "verb": verb,
@@ -53,67 +54,69 @@ class Activity:
         self._due = 0.0
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """Tell that the step is at work, and heed those who want it to stop."""
-        self.asked.unlink(missing_ok=True)
+    def running(self) -> Iterator[None]:
+        """Publish that the step runs, and watch for requests to stop."""
+        self.stop_file.unlink(missing_ok=True)
         self.tell()
         done = threading.Event()
         if threading.current_thread() is threading.main_thread():
-            threading.Thread(target=self._look, args=(done,), daemon=True).start()
+            threading.Thread(target=self._watch, args=(done,), daemon=True).start()
         try:
             yield
         finally:
             done.set()
-            for path in (self.told, self.asked):
+            for path in (self.progress_file, self.stop_file):
                 path.unlink(missing_ok=True)
 
     def tell(self, **facts: Any) -> None:
-        """Put further facts where others read them; at most once a second."""
+        """Publish further facts, at most once a second."""
         self.facts |= facts
         if time.monotonic() < self._due:
             return
-        self._due = time.monotonic() + TELL
-        beside = self.told.with_suffix(".tmp")
-        # What others like to know is no reason for a step to fail, and need not survive a crash.
+        self._due = time.monotonic() + WRITE_SECONDS
+        temporary = self.progress_file.with_suffix(".tmp")
+        # A step does not fail for its progress file, which need not survive a crash.
         with suppress(OSError):
-            beside.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps(self.facts), encoding="utf-8")
-            beside.replace(self.told)
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(self.facts), encoding="utf-8")
+            temporary.replace(self.progress_file)
 
-    def _look(self, done: threading.Event) -> None:
-        """Hand on what somebody asks for."""
-        while not done.wait(LOOK):
+    def _watch(self, done: threading.Event) -> None:
+        """Pass requests to stop on."""
+        while not done.wait(CHECK_SECONDS):
             with suppress(OSError):
-                self.stop_request.ask(at_once=self.asked.read_text(encoding="utf-8") == STOP_NOW)
+                self.stop_request.ask(
+                    at_once=self.stop_file.read_text(encoding="utf-8") == STOP_NOW
+                )
 
 
 def at_work(state: Path) -> list[dict[str, Any]]:
-    """What the steps at work tell, in the order of their slots."""
-    found = []
+    """Facts of the running steps, in the order of their slots."""
+    steps = []
     for path in sorted((state / "running").glob("*.json")):
         if not is_locked(lock_path(state, path.stem)):
             continue
-        # It may end while it is looked at.
+        # The step may end at any moment.
         with suppress(OSError, ValueError):
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-    return sorted(found, key=lambda facts: str(facts["slot"]))
+            steps.append(json.loads(path.read_text(encoding="utf-8")))
+    return sorted(steps, key=lambda facts: str(facts["slot"]))
 
 
 def ask(state: Path, slot: str, what: str) -> None:
-    """Ask the step at work on a slot to stop."""
-    _beside(state, slot, "stop").write_text(what, encoding="utf-8")
+    """Request that the running step of a slot stops."""
+    _file_of(state, slot, "stop").write_text(what, encoding="utf-8")
 
 
 def lock_of(state: Path, slot: str) -> Path:
-    """File that a step locks while it is at work on a slot."""
+    """Lock file of a slot."""
     return lock_path(state, digest(slot)[:16])
 
 
 def lock_path(state: Path, name: str) -> Path:
-    """The same by its name."""
+    """Lock file of a name."""
     return state / "locks" / f"{name}.lock"
 
 
-def _beside(state: Path, slot: str, suffix: str) -> Path:
-    """File in which a step tells how far it is (json), or is asked to stop."""
+def _file_of(state: Path, slot: str, suffix: str) -> Path:
+    """File with a step's progress (json), or with the request to stop it (stop)."""
     return state / "running" / f"{digest(slot)[:16]}.{suffix}"

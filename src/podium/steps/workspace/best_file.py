@@ -1,4 +1,4 @@
-"""``artifacts/best.pt``: the champion of a slot that classifies, as a file, and whose it is."""
+"""``artifacts/best.pt`` and ``best.json``: champion of a classifying slot, and its facts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from podium.manifest import read_checked, require_hash
 from podium.steps.workspace.project import Project
 
 NAME, ABOUT = "best.pt", "best.json"
-# Of the served checkpoint, where that is one model.
+# Files of the served checkpoint, where that is one model.
 INSIDE = ("final_model/best.pt", "best_model/best.pt")
 
 
@@ -22,14 +22,14 @@ def classifying(config: Config) -> list[str]:
 
 
 def own_slot(config: Config) -> str:
-    """The slot whose files lie in the project itself: the default one, else the only one.
+    """Classifying slot whose files are in the project's folder: the default one, else the only one.
 
-    Empty where several classify and none of them is the default.
+    Empty where several slots classify and none of them is the default.
     """
-    able = classifying(config)
-    if config.root_slot in able:
+    slots = classifying(config)
+    if config.root_slot in slots:
         return config.root_slot
-    return able[0] if len(able) == 1 else ""
+    return slots[0] if len(slots) == 1 else ""
 
 
 def place(config: Config, slot: str) -> Path:
@@ -39,19 +39,19 @@ def place(config: Config, slot: str) -> Path:
 
 
 def write(project: Project) -> list[str]:
-    """Put each classifying slot's champion there; where nobody holds a slot, say so beside it.
+    """Write each classifying slot's champion, and its facts to ``best.json``.
 
-    The old file stays then: whoever reads it goes on working, and ``best.json`` tells.
+    Where a slot has no champion any more, the model file stays and ``best.json`` tells so.
 
     Returns
     -------
     list of str
-        What was written, relative to the project.
+        Written files, relative to the project.
     """
     written: list[str] = []
-    able = classifying(project.config)
-    holders = project.reader.champions() if able and project.reader.exists else {}
-    for slot in able:
+    slots = classifying(project.config)
+    holders = project.reader.champions() if slots and project.reader.exists else {}
+    for slot in slots:
         folder, holder = place(project.config, slot), holders.get(slot)
         about: dict[str, Any] = {"podium": 1, "slot": slot}
         files: dict[str, Any] = {}
@@ -60,7 +60,7 @@ def write(project: Project) -> list[str]:
             files = json.loads(require_hash(artifact, holder.artifact_hash))["files"]
         inside = next((name for name in INSIDE if name in files), None)
         if holder is None or inside is None:
-            # A champion of several models, or of a family with other files, has no such file.
+            # No champion, or one of several models or of a family with other files.
             before = _read(folder / ABOUT)
             if (folder / NAME).is_file() and before.get("champion"):
                 _put(folder / ABOUT, {**before, "champion": False})
@@ -85,10 +85,10 @@ def write(project: Project) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return about if isinstance(about, dict) else {}
 
 
 def _put(path: Path, about: dict[str, Any]) -> None:

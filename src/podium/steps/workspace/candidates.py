@@ -1,4 +1,4 @@
-"""Which candidate is meant: by its id, by its slot, or by a timeframe and a version."""
+"""Candidates by id, by slot, or by timeframe and version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from podium.config import Config
 from podium.errors import NotFoundError, UsageError, suggest
 
 if TYPE_CHECKING:
-    # Who asks for a slot's name alone needs no opened project.
+    # Imported here: the name of a slot needs no opened project.
     from podium.steps.workspace.project import Project
 
 
@@ -27,7 +27,7 @@ def newest(project: Project, what: str) -> dict[str, Any]:
     return row
 
 
-# Evidence of those that were judged: on the test, on evaluation data, or by their parent.
+# Evidence of judged candidates: on the test, on evaluation data, or by their parent.
 JUDGED = ("test", "evaluation", "with_test")
 
 
@@ -40,26 +40,27 @@ def chosen(
     version: int | None = None,
     judged: bool = False,
 ) -> dict[str, Any]:
-    """Row of the candidate that is meant.
+    """Row of a candidate by its id, or by its slot and version.
 
     Parameters
     ----------
     what : str, optional
-        A candidate's id, or a slot; the rest is for who knows neither.
+        Id of a candidate, or a slot.
     slot : str, optional
+        In place of ``what``.
     timeframe : str, optional
-        Of the slot's data; enough alone where one slot has it.
+        Timeframe of the slot's data, where one slot has it; in place of ``what``.
     version : int, optional
-        The slot's own counter; default: the newest.
+        Version in the slot. Default: the newest.
     judged : bool
-        Whether the newest judged candidate of a slot comes before newer ones that are not.
+        Prefer the newest judged candidate of the slot to a newer one without judgement.
 
     Raises
     ------
     NotFoundError
-        No such slot, or no such version of it.
+        There is no such slot, candidate or version.
     UsageError
-        Nothing was named, two things were, or several slots have the timeframe.
+        No slot is named, two are, or several slots have the timeframe.
     """
     if what and (slot or timeframe):
         raise UsageError(f"'{what}' is named, and a slot or timeframe too", "one of them")
@@ -73,7 +74,7 @@ def chosen(
 
 
 def _newest_judged(project: Project, newest: dict[str, Any]) -> dict[str, Any]:
-    """The newest judged candidate of a slot; the newest one where none is judged."""
+    """Newest judged candidate of a slot, or the newest one where none is judged."""
     slot, reader = newest["slot"], project.reader
     judged = {row["candidate_id"] for row in reader.select("evidence", "candidate_id", kind=JUDGED)}
     candidates = reader.select("candidate", order="version DESC", slot=slot)
@@ -88,30 +89,30 @@ def _newest_judged(project: Project, newest: dict[str, Any]) -> dict[str, Any]:
 
 
 def slot_of(config: Config, timeframe: str) -> str:
-    """The one slot whose data have a timeframe.
+    """Slot whose data have a timeframe.
 
     Raises
     ------
     UsageError
-        Several have it; they are listed.
+        Several slots have it; they are listed.
     NotFoundError
-        None has it.
+        No slot has it.
     """
-    of = {
+    timeframes = {
         name: config.datasets[section.dataset].timeframe for name, section in config.slots.items()
     }
-    found = [name for name, its in of.items() if its == timeframe]
-    if len(found) > 1:
+    matches = [name for name, of_slot in timeframes.items() if of_slot == timeframe]
+    if len(matches) > 1:
         raise UsageError(
-            f"{len(found)} slots have timeframe {timeframe}",
-            "one of " + ", ".join(found),
-            "say which: --slot SLOT",
+            f"{len(matches)} slots have timeframe {timeframe}",
+            "one of " + ", ".join(matches),
+            "add --slot SLOT",
         )
-    if not found:
+    if not matches:
         raise NotFoundError(
-            f"no slot has timeframe {timeframe}", fix=suggest(timeframe, {*of.values()})
+            f"no slot has timeframe {timeframe}", fix=suggest(timeframe, {*timeframes.values()})
         )
-    return found[0]
+    return matches[0]
 
 
 def _of_slot(project: Project, slot: str, version: int | None) -> dict[str, Any]:

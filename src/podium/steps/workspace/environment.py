@@ -1,4 +1,4 @@
-"""What a result depends on besides data and config: code state, packages, machine."""
+"""Environment of a result: code state, packages, machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 PACKAGES = ("podium", "numpy", "scipy", "pandas", "optuna", "sqlalchemy", "torch")
 
-# What podium writes into the project; it changes with every run and is no change of the code.
+# Files that podium writes into the project; a change of them is no change of the code.
 WRITTEN = (
     ".gitignore",
     "experiments/best_config.json",
@@ -54,7 +54,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _processor() -> str:
-    """Model of the processor; another one may round sums of many numbers differently."""
+    """Model of the processor; sums of many numbers may be rounded differently on another one."""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
             return next(line.partition(":")[2].strip() for line in lines if "model name" in line)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def main(root: Path) -> None:
-    """Leave at once, and feed as nobody's child: a step must be able to forget what it started."""
+    """Exit at once and send from a detached process, so that no step waits for it."""
     if os.fork():
         os._exit(0)
     # Not before: the step waits for the process that has just left.

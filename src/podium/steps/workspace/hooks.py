@@ -1,8 +1,8 @@
-"""Telling others what happened: a command or a webhook of ``[hooks]`` for each event.
+"""Hooks: a command or a webhook of ``[hooks]`` for each event.
 
-A hook gets the facts as JSON, on its standard input or as the body of a POST; a command also gets
-those that are one value in its environment, as ``PODIUM_HOOK_<NAME>``. They are data: no shell sees
-them. Whatever becomes of a hook, the step goes on.
+A hook receives the facts of the event as JSON, on its standard input or as the body of a POST. A
+command also receives single values as environment variables ``PODIUM_HOOK_<NAME>``. No shell reads
+them. A step continues whether its hook succeeds or not.
 """
 
 from __future__ import annotations
@@ -32,15 +32,14 @@ if TYPE_CHECKING:
 EVENTS = ("review", "failure", "promotion")
 STEP, SCHEMA = "hook", 1
 VARIABLE = "PODIUM_HOOK_"
-# What a hook printed is quoted so far, and no variable is longer: systems limit both.
+# Characters of a hook's output that are logged, and of a variable: systems limit both.
 QUOTED, LONGEST = 2000, 8000
 
 
 def fire(project: Project, event: str, facts: Mapping[str, Any]) -> None:
-    """Tell whoever podium.toml names for an event; a problem is told, logged and on record.
+    """Run the hook of an event; its failure is reported, logged and put on record.
 
-    Never raises for the hook's sake, and waits ``hooks.timeout`` seconds at most. Call it once what
-    it tells of is durable.
+    Raises nothing, and waits ``hooks.timeout`` seconds at most. Call it when the event is durable.
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ def fire(project: Project, event: str, facts: Mapping[str, Any]) -> None:
     target: Command = getattr(project.config.hooks, event)
     if not target:
         return
-    # Imported here: whoever has no hook needs no database's library for it.
+    # Imported here: a project without hooks needs no SQLAlchemy.
     from podium.ledger.ledger import now
 
     facts = {
@@ -71,12 +70,12 @@ def fire(project: Project, event: str, facts: Mapping[str, Any]) -> None:
             problem = _post(str(target), body, timeout)
         else:
             problem = _run(project, target, facts, body, timeout)
-    except Exception as error:  # noqa: BLE001 - the step must not fail for whom it tells
+    except Exception as error:  # noqa: BLE001 - a step does not fail with its hook
         problem = f"{type(error).__name__}: {error}"
     seconds, name = time.monotonic() - began, named(target)
     if problem:
-        told = project.log.clean(f"the hook on {event} ({name}) failed: {problem}")
-        project.reporter.say(f"{slot}: {told}" if slot else told)
+        message = project.log.clean(f"the hook on {event} ({name}) failed: {problem}")
+        project.reporter.say(f"{slot}: {message}" if slot else message)
     else:
         project.log.detail(f"hook on {event}: {name}, {seconds:.1f} s", slot=slot)
     _record(project, slot or project.config.root_slot, {
@@ -89,7 +88,7 @@ def fire(project: Project, event: str, facts: Mapping[str, Any]) -> None:
 
 
 def failed(project: Project, error: BaseException, slot: str = "") -> None:
-    """Tell that a command ended with an error nobody asked for, or its work on one slot did."""
+    """Run the hook on failure: a command, or its work on one slot, ended with an error."""
     slots, slot = project.log.slots, slot or project.log.only_slot
     sentence = project.log.clean(str(error) or type(error).__name__)
     where = slot or f"{len(slots)} slots"
@@ -109,12 +108,14 @@ def moved(
     project: Project, candidate: Candidate, start: Stage, decision: Decision, replaced: str | None,
     text: str,
 ) -> None:  # fmt: skip
-    """Tell that a candidate has another stage, by promotion, demotion or rollback.
+    """Run the hook on promotion: a promotion, demotion or rollback changed a candidate's stage.
 
     Parameters
     ----------
     start : Stage
-        Where it was before the request; ``decision`` is the last one that was accepted.
+        Stage before the request.
+    decision : Decision
+        The last accepted one.
     replaced : str or None
         Id of the champion before.
     """
@@ -134,7 +135,7 @@ def moved(
 
 
 def waits(project: Project, candidate: Candidate, decision: Decision, text: str) -> None:
-    """Tell that nothing but people's signatures is missing for a candidate."""
+    """Run the hook on review: a candidate lacks only signatures."""
     facts = {
         **_candidate(candidate),
         "text": text,
@@ -161,7 +162,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
 
 
 def named(target: Command) -> str:
-    """A hook as it may be shown: of a webhook the host alone, since its path is often a secret."""
+    """Name of a hook for messages; of a webhook the host, since its path is often a secret."""
     if is_webhook(target):
         return f"webhook at {urlsplit(str(target)).hostname}"
     return shlex.join(_words(target))
@@ -174,30 +175,30 @@ def _words(target: Command) -> list[str]:
 def _run(
     project: Project, target: Command, facts: Mapping[str, Any], body: bytes, timeout: float
 ) -> str:
-    """Run a command in the project's folder; returns why it went wrong, or nothing.
+    """Run a command in the project's folder; return the problem, empty on success.
 
-    Input and output are files: whoever inherits them cannot make anybody wait.
+    Input and output are files, so that no child process that inherits them can block the step.
     """
     import subprocess
     import tempfile
 
     single = {k: v for k, v in facts.items() if isinstance(v, str | int | float | bool)}
-    told = {
+    variables = {
         VARIABLE + name.upper(): str(value).replace("\0", "")[:LONGEST]
         for name, value in single.items()
     }
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as printed:
-        given.write(body)
-        given.seek(0)
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as printed:
+        stdin.write(body)
+        stdin.seek(0)
         try:
             process = subprocess.Popen(
                 _words(target),
-                stdin=given,
+                stdin=stdin,
                 stdout=printed,
                 stderr=subprocess.STDOUT,
                 cwd=project.root,
-                env={**os.environ, **told},
-                # A group of its own, so that all of it can be ended, and Ctrl-C is the step's.
+                env={**os.environ, **variables},
+                # A process group, which can be killed as a whole and does not receive Ctrl-C.
                 start_new_session=True,
             )
         except OSError as error:
@@ -222,9 +223,9 @@ def _run(
 
 
 def _post(url: str, body: bytes, timeout: float) -> str:
-    """POST the facts; returns why it went wrong, or nothing.
+    """POST the facts; return the problem, empty on success.
 
-    A thread does it, since looking up a name, or an answer that trickles, knows no timeout.
+    In a thread, since neither name resolution nor a slow answer obeys the timeout.
     """
     answer = [f"it did not answer within {timeout:g} s (hooks.timeout)"]
 
@@ -244,10 +245,10 @@ def _sent(url: str, body: bytes, timeout: float) -> str:
     from http.client import HTTPException
 
     class Refusing(urllib.request.HTTPRedirectHandler):
-        """What is told goes to the URL in podium.toml and nowhere else."""
+        """Follow no redirect: facts go only to the URL in podium.toml."""
 
         def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-            """None: a redirect is an error like any other."""
+            """Treat a redirect as an error."""
 
     parts = urlsplit(url)
     headers = {"Content-Type": "application/json", "User-Agent": f"podium/{__version__}"}
@@ -270,11 +271,11 @@ def _sent(url: str, body: bytes, timeout: float) -> str:
 
 
 def _record(project: Project, slot: str, outcome: Mapping[str, Any]) -> None:
-    """Put on record that somebody was told; where the record is the trouble, the log has it."""
+    """Put the outcome of a hook on record; on failure it is in the log only."""
     if "ledger" not in project.__dict__:
         return
     from podium.ledger import writes
 
-    # A record that cannot be written to is what the hook may be telling of.
+    # The event may be that the record cannot be written.
     with suppress(Exception), project.ledger.transaction() as tx:
         writes.put_receipt(project.ledger, tx, slot, STEP, new_id("h"), outcome)

@@ -1,8 +1,8 @@
-"""The log of one command: a plain text file, a line each thing, every line whole by itself.
+"""Log of one command: a text file in which every line is complete.
 
-A line is ``TIME STEP SLOT TRIAL TEXT``, parted by single spaces; where nothing is meant there is
-``-``, and a text of several lines goes on in lines that begin with ``|``. So ``grep`` for a trial
-or a slot finds all of it. Nothing is flushed to the disk: a log is no record.
+A line is ``TIME STEP SLOT TRIAL TEXT``, separated by single spaces, with ``-`` for an empty field.
+Further lines of a text have the same head and begin with ``|``, so that ``grep`` for a trial or a
+slot finds all lines of it. Nothing is flushed to the disk: a log is no record.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ if TYPE_CHECKING:
 FOLDER, SUFFIX = "logs", ".log"
 NOTHING, GOES_ON = "-", "| "
 BEGAN, AT_WORK, ENDED = "began: ", "at work", "ended: "
-# At most one line of progress in so many seconds.
+# Minimum seconds between two lines of progress.
 PROGRESS_EVERY = 60.0
-# How ids begin; they are sorted as they are.
+# Beginning of ids, which sort by time.
 STAMP = "%Y%m%d_%H%M%S"
 _TOKENS = (
-    # A token alone in front of a host, and what URLs call their secrets.
+    # A token alone in front of a host, and secrets among the parameters of URLs.
     (re.compile(r"(://)[^/:@\s]+@"), r"\1***@"),
     (re.compile(r"(?i)([?&][\w-]*(?:token|key|secret|sig|signature|passw\w*|auth)=)[^&\s'\"]+"),
      r"\1***"),
     (re.compile(r"(?i)(authorization\W{1,4}\w+ |\bbearer )[\w+/=.~-]{8,}"), r"\1***"),
 )  # fmt: skip
-# Names of variables that hold secrets, whose values are kept out wherever they turn up.
+# Names of variables that hold secrets; their values are replaced in every line.
 _SECRET_NAME = re.compile(r"(?i)passw|secret|token|api_?key|credential")
-# Whoever reads a log in a terminal must not have it driven by what a trial printed.
+# Output of trials must not control the terminal of a reader.
 _CONTROL = dict.fromkeys((*range(32), 127, *range(128, 160), 8232, 8233), " ")
-# The step of a longer command that is at work; side by side, each thread or task has its own.
+# Current step of a longer command, for each thread or task.
 _STEP: ContextVar[str] = ContextVar("podium_step", default="")
 
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Name the step that what is logged meanwhile belongs to, where a command has several."""
+    """Name the step of the lines that are logged within a ``with`` block."""
     before = _STEP.set(name)
     try:
         yield
@@ -63,18 +63,18 @@ def step(name: str) -> Iterator[None]:
 
 
 class Log:
-    """What a command on a slot does, line by line; a file once ``begin`` was called.
+    """Log of a command on a slot; a file once ``begin`` was called.
 
-    A log that cannot be written says so once and then is silent: no step fails for it.
+    Where the log cannot be written, one warning is issued and the step continues.
 
     Parameters
     ----------
     state : Path
         The project's ``.podium``.
     say : callable
-        Told where the log cannot be written.
+        Receives the warning.
     also : callable, optional
-        Hears what is news to those who asked for more than usual.
+        Receives details, with ``--verbose``.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class Log:
         self._file = -1
         self._secrets: tuple[str, ...] = ()
         self._written: set[Path] = set()
-        self._began, self._spoke = 0.0, 0.0
+        self._began, self._progress_at = 0.0, 0.0
 
     def begin(self, verb: str, config: Config, actor: str) -> None:
-        """Make the file, and remove what the rule lets go."""
+        """Make the file, and remove old logs by the rule of podium.toml."""
         self.verb, self._began = verb, time.monotonic()
         self.id, self.slots, self._written = "", [], set()
-        self._spoke = self._began
+        self._progress_at = self._began
         self._secrets = secrets_of(config, os.environ)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class Log:
             self._say(f"warning: no log is written: {error.strerror or error}")
             return
         with suppress(OSError):
-            # Who reads along sees by it that the writer lives; it goes however the process ends.
+            # A lock tells readers that the writer runs; it ends with the process.
             hold(self._file, wait=True)
         flags = ", ".join(
             f"{key}={value}"
@@ -120,12 +120,12 @@ class Log:
                 one.unlink()
 
     def enter(self, slot: str) -> None:
-        """A slot is this command's from now on."""
+        """Add a slot to the command."""
         self.slots.append(slot)
         self.line(AT_WORK, slot=slot)
 
     def line(self, text: str, *, slot: str = "", trial: str = "", step: str = "") -> None:
-        """Write a text, each of its lines with the whole head, secrets taken out."""
+        """Write a text without secrets, each of its lines with the head."""
         if self._file < 0:
             return
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")[:-6]
@@ -139,7 +139,7 @@ class Log:
         lines += [head + GOES_ON + other.translate(_CONTROL) for other in more]
         data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
         try:
-            # One call for all of it: lines of several threads never mix.
+            # In one call, so that lines of several threads never mix.
             os.write(self._file, data)
         except OSError as error:
             self._close()
@@ -147,7 +147,7 @@ class Log:
 
     @property
     def only_slot(self) -> str:
-        """The slot that all of this is about, where there is one."""
+        """The command's slot, where it has one only."""
         return self.slots[0] if len(self.slots) == 1 else ""
 
     def clean(self, text: str) -> str:
@@ -161,8 +161,8 @@ class Log:
             text = pattern.sub(shown, text)
         return text
 
-    def said(self, text: str) -> None:
-        """What was said; where it begins with a slot, that is whose line it is."""
+    def message(self, text: str) -> None:
+        """Write a message; one that begins with a slot becomes a line of that slot."""
         head, _, rest = text.partition(": ")
         if head in self.slots and rest:
             self.line(rest, slot=head)
@@ -170,36 +170,36 @@ class Log:
             self.line(text, slot=self.only_slot)
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """How far it is, at most once a minute."""
-        if time.monotonic() - self._spoke >= PROGRESS_EVERY:
-            self._spoke = time.monotonic()
-            self.said(f"{label} {done}/{total}" + (f", {note}" if note else ""))
+        """Write the progress, at most once a minute."""
+        if time.monotonic() - self._progress_at >= PROGRESS_EVERY:
+            self._progress_at = time.monotonic()
+            self.message(f"{label} {done}/{total}" + (f", {note}" if note else ""))
 
     def detail(self, text: str, *, slot: str = "", trial: str = "", step: str = "") -> None:
-        """Write what only those want to hear who asked for more."""
+        """Write a detail, which ``--verbose`` prints too."""
         self.line(text, slot=slot, trial=trial, step=step)
         if self._also is not None:
             self._also(": ".join(filter(None, [slot, f"trial {trial}" if trial else "", text])))
 
     def trial_ended(self, slot: str, step: str, number: int, metric: str, ended: Ended) -> None:
-        """How a trial ended or paused, its score, and all there is to know of why it failed."""
-        told = f"{ended.state}, number {number}"
+        """Write the end or pause of a trial, its score, and the traceback of a failure."""
+        text = f"{ended.state}, number {number}"
         if ended.score == ended.score:
-            told += f", {metric} {ended.score:.6g}"
+            text += f", {metric} {ended.score:.6g}"
         if ended.best_epoch:
-            told += f", best epoch {ended.best_epoch}"
-        told += f", {len(ended.epochs)} epochs" if ended.epochs else ""
-        told += f", {ended.seconds:.3g} s"
+            text += f", best epoch {ended.best_epoch}"
+        text += f", {len(ended.epochs)} epochs" if ended.epochs else ""
+        text += f", {ended.seconds:.3g} s"
         last = ended.reason.strip().rpartition("\n")[2]
-        told += f": {last}" if last else ""
-        self.detail(told, slot=slot, trial=ended.task.trial_id, step=step)
+        text += f": {last}" if last else ""
+        self.detail(text, slot=slot, trial=ended.task.trial_id, step=step)
         if ended.trace or last != ended.reason.strip():
             why = f"config {dict(ended.task.config)}, seed {ended.task.seed}\n"
             why += ended.trace or ended.reason
             self.line(why, slot=slot, trial=ended.task.trial_id, step=step)
 
     def wrote(self, path: Path) -> None:
-        """A file of the user's was written: a line the first time it is."""
+        """Write a line for a file of the user's, the first time it is written."""
         if path in self._written or path.is_relative_to(self.root / ".podium"):
             return
         self._written.add(path)
@@ -207,7 +207,7 @@ class Log:
         self.line(f"wrote {shown.as_posix()}", slot=self.only_slot)
 
     def end(self, error: BaseException | None) -> None:
-        """Write how it ended, with the whole traceback of what nobody wanted."""
+        """Write the outcome, with the traceback of a failure."""
         if self._file < 0:
             return
         outcome = outcome_of(error)
@@ -226,13 +226,13 @@ class Log:
 
 
 def is_failure(error: BaseException) -> bool:
-    """Whether nobody wanted it: not a gate's answer, nor a stop that somebody asked for."""
-    wanted = (RefusedError, StoppedError, TimeOverError)
-    return isinstance(error, Exception) and not isinstance(error, wanted)
+    """Whether an error is a failure: neither a refusal nor a requested stop."""
+    expected = (RefusedError, StoppedError, TimeOverError)
+    return isinstance(error, Exception) and not isinstance(error, expected)
 
 
 def outcome_of(error: BaseException | None) -> str:
-    """How a command ended, in one or two words."""
+    """Outcome of a command in one or two words."""
     if error is None:
         return "done"
     if isinstance(error, RefusedError):
@@ -245,43 +245,43 @@ def outcome_of(error: BaseException | None) -> str:
 
 
 def beyond(folder: Path, keep: int, days: float) -> list[Path]:
-    """Logs that the rule lets go: beyond the newest so many, or older than so many days.
+    """Logs to remove: beyond the newest ``keep``, or older than ``days``; never one in use.
 
     Parameters
     ----------
     keep : int, >= 1
     days : float, >= 0
-        0: of any age. Never one that is being written.
+        0: no limit.
     """
     logs = sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
     oldest = time.time() - days * 86400 if days else 0.0
-    going = []
+    removable = []
     for place, path in enumerate(logs):
-        # Another command may remove it at the same moment.
+        # Another command may remove it at the same time.
         with suppress(OSError):
             if (place >= keep or path.stat().st_mtime < oldest) and not is_locked(path):
-                going.append(path)
-    return going
+                removable.append(path)
+    return removable
 
 
 def secrets_of(config: Config, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Texts that must be in no log: passwords of URLs, webhooks, variables with such names."""
-    found = {value for name, value in environ.items() if _SECRET_NAME.search(name)}
+    """Texts to replace in logs: passwords of URLs, webhooks, values of secret variables."""
+    secrets = {value for name, value in environ.items() if _SECRET_NAME.search(name)}
     for url in (config.ledger.url, config.mlflow.tracking_uri):
         with suppress(ValueError):
             password = urlsplit(url).password or ""
-            found |= {password, unquote(password)}
+            secrets |= {password, unquote(password)}
     hooks = (config.hooks.review, config.hooks.failure, config.hooks.promotion)
     for hook in hooks:
         if is_webhook(hook):
-            # Whoever knows such a URL may write to the channel behind it.
-            found |= {str(hook), urlsplit(str(hook)).path.strip("/")}
-    # Short ones would take ordinary words out of every line.
-    return tuple(sorted((text for text in found if len(text) >= 6), key=len, reverse=True))
+            # The URL of a webhook is a secret.
+            secrets |= {str(hook), urlsplit(str(hook)).path.strip("/")}
+    # Short ones would replace ordinary words.
+    return tuple(sorted((text for text in secrets if len(text) >= 6), key=len, reverse=True))
 
 
 def _made(folder: Path, verb: str) -> tuple[str, int]:
-    """Id of a new log that no other has, and its open file."""
+    """Unused id of a new log, and its open file."""
     moment = dt.datetime.now(dt.UTC)
     while True:
         name = f"{moment:{STAMP}}_{moment.microsecond // 1000:03d}_{verb}"
@@ -294,7 +294,7 @@ def _made(folder: Path, verb: str) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of a log, read again."""
+    """One line of a log."""
 
     at: str
     step: str
@@ -303,15 +303,15 @@ class LogLine:
     text: str
 
     @classmethod
-    def of(cls, told: str) -> LogLine | None:
-        """The line, or None of one that was cut off."""
-        parts = told.rstrip("\n").split(" ", 4)
+    def of(cls, line: str) -> LogLine | None:
+        """Parse a line; None where it is incomplete."""
+        parts = line.rstrip("\n").split(" ", 4)
         return cls(*parts) if len(parts) == 5 else None
 
     def fits(self, steps: Collection[str], trials: Collection[str]) -> bool:
-        """Whether it is of one of the steps and of one of the trials; empty: of any.
+        """Whether the line belongs to one of the steps and to one of the trials; empty: any.
 
-        ``tune`` is any part of ``run/tune/random``, and a trial's beginning is enough.
+        A step is any part of ``run/tune/random``, a trial the beginning of its id.
         """
         of_trial = not trials or any(self.trial.startswith(trial) for trial in trials)
         return of_trial and (not steps or not set(steps).isdisjoint(self.step.split("/")))

@@ -1,4 +1,4 @@
-"""Dates and times as people give and read them."""
+"""Conversion of dates and times from and to text."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from podium.errors import UsageError
 
 
 def day_of(moment: object) -> str:
-    """The date of a moment, as ``2026-11-21``."""
+    """Date of a time, as ``2026-11-21``."""
     return str(moment)[:10]
 
 
 def without_midnight(moment: object) -> str:
-    """A moment as text; a day's bar is stamped with its date alone."""
+    """A time as text; midnight, the stamp of daily bars, is omitted."""
     return str(moment).replace("T00:00:00", "")
 
 
 def moment_of(text: str) -> dt.datetime:
-    """A date or time, in UTC; so it is where it names no zone.
+    """Date or time of a text, in UTC, which is also the zone of a text without one.
 
     Raises
     ------
     UsageError
-        It is none.
+        The text is no date or time.
 
     Examples
     --------
@@ -33,12 +33,12 @@ def moment_of(text: str) -> dt.datetime:
     '2026-11-21 12:30:00+00:00'
     """
     try:
-        found = dt.datetime.fromisoformat(text)
+        moment = dt.datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"'{text}' is no date or time", "2026-11-21 or 2026-11-21T14:30") from None
-    return found.replace(tzinfo=found.tzinfo or dt.UTC).astimezone(dt.UTC)
+    return moment.replace(tzinfo=moment.tzinfo or dt.UTC).astimezone(dt.UTC)
 
 
 def stamp_of(text: str) -> np.datetime64:
-    """The same as bars are stamped: to the second, UTC without saying so."""
+    """Date or time of a text as a bar's stamp: seconds, in UTC."""
     return np.datetime64(moment_of(text).replace(tzinfo=None), "s")

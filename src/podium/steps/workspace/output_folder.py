@@ -1,8 +1,7 @@
-"""Folders that steps fill for their users: where they lie, whose they are, what was there before.
+"""Output folders of steps, each with one owner (a search or a model) at a time.
 
-What a step writes is a projection of the record. podium reads nothing of it back but whose it is:
-what it made for another owner is kept under that owner's id, and what it did not write stays as
-it is.
+The files are a projection of the record. podium reads only the owner back: files of an earlier
+owner move to a folder of that owner's id, and files of others are left in place.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from podium.hashing import json_file
 from podium.manifest import MANIFEST, read_checked, require_hash
 from podium.steps.workspace.project import Project
 
-# What makes the content of a file.
+# Makes the content of a file.
 Content = Callable[[], str | bytes]
-# What an owner is, for sentences.
-_CALLED = {"study": "search", "candidate": "model"}
+# Names of the owners in messages.
+_OWNERS = {"study": "search", "candidate": "model"}
 
 
 def output_folder(project: Project, slot: str, name: str = "") -> Path:
-    """Folder of that name: the project's own for its root slot, else under ``slots/``.
+    """Output folder of a slot: in the project's folder for the root slot, else below ``slots/``.
 
     Parameters
     ----------
     name : str
-        Relative to the slot's place; empty: that place itself.
+        Relative to the slot's folder; empty: that folder.
     """
     root = project.root
     if slot != project.config.root_slot:
@@ -40,7 +39,7 @@ def output_folder(project: Project, slot: str, name: str = "") -> Path:
 
 
 class OutputFolder:
-    """A folder whose files are of one owner at a time, a search or a model.
+    """Folder with the files of one owner at a time, a search or a model.
 
     Parameters
     ----------
@@ -49,22 +48,22 @@ class OutputFolder:
     name : str
         Of the folder, as :func:`output_folder` takes it.
     parts : sequence of str
-        Names, or patterns of names, of what podium puts into it. The first is the marker: a JSON
-        file that says who the owner is. It is there before anything else is, and leaves last.
+        Names, or patterns of names, of podium's files in it. The first one is the marker: a JSON
+        file with the owner, which is written first and moved last.
     key : str
-        Of the owner in the marker: ``study``, ``candidate``.
+        Key of the owner in the marker: ``study``, ``candidate``.
     aside : Path, optional
-        For a place that podium shares with others, such as the project's own folder: where a part
-        goes that has no room there. Default: the place itself, which podium wants for itself.
+        Folder for parts without room in a place that podium shares with others, such as the
+        project's folder. Default: the place itself, which is podium's alone.
     about : callable, optional
-        Gives the part of the marker with ``podium`` and the key; empty where somebody changed it.
+        Gives the part of the marker with ``podium`` and the key; empty for a changed marker.
 
     Attributes
     ----------
     place : Path
-        Where the folder is wanted.
+        Path of the folder.
     folder : Path
-        Where the owner's files go: the place, or a folder in it where others' files are.
+        Folder of the owner's files: the place, or a folder in it where the place has other files.
 
     Examples
     --------
@@ -92,67 +91,66 @@ class OutputFolder:
 
     @property
     def marker(self) -> Path:
-        """The file that says who the owner is."""
+        """File with the owner."""
         return self.folder / self.parts[0]
 
     def claim(self, owner: str, first: Mapping[str, Any] | None = None) -> None:
-        """Have the folder for an owner.
+        """Claim the folder for an owner.
 
-        Where it holds files of somebody else, the owner's go to a folder of the owner's id in it.
+        Where it has files that podium did not write, the owner's go to a folder of its id in it.
 
         Parameters
         ----------
         first : mapping, optional
-            The marker where there is none of this owner yet; left out for one that is the only
-            file.
+            Marker to write where this owner has none; None where the marker is the only file.
 
         Raises
         ------
         UsageError
             A file has the folder's name.
         DataError
-            No room is left.
+            The disk is full.
         """
-        say, shown, called = self.project.reporter.say, self.project.shown, _CALLED[self.key]
+        say, shown, name = self.project.reporter.say, self.project.shown, _OWNERS[self.key]
         with full_disk_explained(self.project.root):
             before, aside = self.owner(), self.aside or self.place
             if self.place.exists() and not self.place.is_dir():
                 raise UsageError(
                     f"{shown(self.place)} is a file",
-                    f"a folder for the {called}'s files",
+                    f"a folder for the {name}'s files",
                     "move it",
                 )
-            if before is None and self._holds_strange():
+            if before is None and self._has_other_files():
                 self.folder = aside / owner
                 whole = self.place if self.aside is None else self.place / self.parts[0]
                 say(
-                    f"podium did not write all of {shown(whole)}; it stays as it is, and this "
-                    f"{called}'s files are in {shown(self.folder)}/"
+                    f"{shown(whole)} has files of others and is not changed; this {name}'s files "
+                    f"are in {shown(self.folder)}/"
                 )
             elif before not in (None, owner):
-                kept = aside / str(before)
-                self._move(self.place, kept)
-                say(f"the files of the {called} before, {before}, are in {shown(kept)}/")
+                earlier = aside / str(before)
+                self._move(self.place, earlier)
+                say(f"the files of the earlier {name} {before} are in {shown(earlier)}/")
             earlier = aside / owner
             if earlier != self.folder and self.owner(earlier) == owner:
                 self._move(earlier, self.folder)
                 if not any(earlier.iterdir()):
                     earlier.rmdir()
             if first is not None and self.owner(self.folder) is None:
-                # Whose the folder is, before anything else is in it.
+                # The owner, before any other file.
                 write_atomic(self.marker, json_file(first))
 
     def owner(self, folder: Path | None = None) -> str | None:
-        """Whose a folder of podium's is; None: it is not one, or not there."""
+        """Owner of a folder; None without a marker of podium."""
         marker = (folder or self.place) / self.parts[0]
         try:
-            found = self.about(json.loads(marker.read_text(encoding="utf-8")))
-            return str(found[self.key]) if found["podium"] else None
+            about = self.about(json.loads(marker.read_text(encoding="utf-8")))
+            return str(about[self.key]) if about["podium"] else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def put(self, name: str, content: str) -> bool:
-        """Write a file unless it says that already; whether it was written."""
+        """Write a file unless it has this content; return whether it was written."""
         path = self.folder / name
         if path.is_file() and path.read_bytes() == content.encode():
             return False
@@ -167,49 +165,49 @@ class OutputFolder:
         names: Sequence[str] = (),
         files: Callable[[], Mapping[str, Content]] = dict,
     ) -> None:
-        """Write all files, and last the marker, which says whether the others are up to date.
+        """Write all files, and last the marker, whose content tells whether they are up to date.
 
-        Where it says the same already, only files that are gone are written. A file whose optional
-        package is not installed is left out, with all others of its suffix, and that is said.
+        With the same marker only missing files are written. Where an optional package is not
+        installed, files of that suffix are omitted with a message.
 
         Parameters
         ----------
         what : str
-            What the files are, for the sentence that says where: "the analysis is".
+            Beginning of the message about their folder: "the analysis is".
         names : sequence of str
-            Of the other files, in the order they are written.
+            Names of the other files, in the order of writing.
         files : callable
-            Gives what makes each file's content, by name; called where any is to be written.
+            Gives the maker of each file's content by name; called where a file is due.
         """
         text, say = json_file(marker), self.project.reporter.say
         same = self.marker.is_file() and self.marker.read_bytes() == text.encode()
-        wanted = [name for name in names if not (same and (self.folder / name).is_file())]
+        due = [name for name in names if not (same and (self.folder / name).is_file())]
         missing: dict[str, MissingExtraError] = {}
-        made = files() if wanted else {}
+        made = files() if due else {}
         with full_disk_explained(self.project.root):
-            for name in wanted:
+            for name in due:
                 suffix = Path(name).suffix
                 if suffix not in missing:
                     try:
                         write_atomic(self.folder / name, made[name]())
                     except MissingExtraError as error:
                         missing[suffix] = error
-        # Said once, and not by every run that finds all else up to date.
+        # Not repeated by runs in which everything else is up to date.
         for suffix, lack in () if same else missing.items():
-            names = " and ".join(name for name in wanted if name.endswith(suffix))
+            names = " and ".join(name for name in due if name.endswith(suffix))
             say(f"{names} could not be made: {lack}")
-        if self.put(self.parts[0], text) or any(Path(n).suffix not in missing for n in wanted):
+        if self.put(self.parts[0], text) or any(Path(n).suffix not in missing for n in due):
             self.tell(what)
 
     def tell(self, what: str) -> None:
-        """Say that something is in the folder."""
+        """Report that something is in the folder."""
         self.project.reporter.say(f"{self.slot}: {what} in {self.project.shown(self.folder)}/")
 
-    def _holds_strange(self) -> bool:
-        """Whether somebody else's files are where podium's would go."""
+    def _has_other_files(self) -> bool:
+        """Whether files that podium did not write are in the way."""
         if self.aside is not None:
             return (self.place / self.parts[0]).exists()
-        # Hidden ones are a half-written first file of podium's, or a desktop's own.
+        # Hidden files are unfinished ones of podium, or those of a desktop.
         return any(self.owner(path) is None for path in self.place.glob("[!.]*"))
 
     def _move(self, source: Path, target: Path) -> None:

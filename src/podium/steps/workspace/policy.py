@@ -1,4 +1,4 @@
-"""Which gates a stage of a slot asks for: the default policies under those of podium.toml."""
+"""Gates of the stages of a slot: default policies, overridden by podium.toml."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Stages = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 def policies() -> dict[str, Stages]:
-    """What a candidate must show by default: ``POLICIES`` of the tasks, by name."""
+    """Default policies by name: ``POLICIES`` of the tasks."""
     every = [registry.constant("tasks", task, "POLICIES") or {} for task in registry.names("tasks")]
     return {name: stages for of_task in every for name, stages in of_task.items()}
 
 
 def policy_of(config: Config, slot: str) -> Stages:
-    """Gates and limits of each stage of a slot: podium.toml's stages over the default ones.
+    """Gates and limits of each stage of a slot; stages in podium.toml replace default ones.
 
     Raises
     ------

@@ -19,7 +19,7 @@ class LoggingReporter(Silent):
     """Messages as records of the logger ``podium``, without progress."""
 
     def say(self, text: str) -> None:
-        """One record of level INFO, or WARNING where the text begins so."""
+        """Log at level INFO, or WARNING where the message begins with "warning: "."""
         level = logging.WARNING if text.startswith("warning: ") else logging.INFO
         LOGGER.log(level, text.removeprefix("warning: "))
 
@@ -31,11 +31,11 @@ class NotebookReporter:
         self._bars: dict[str, Any] = {}
 
     def say(self, text: str) -> None:
-        """One line below the cell."""
+        """Print one line below the cell."""
         sys.stdout.write(f"{text}\n")
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """Move the bar of a label; a bar that is full is closed."""
+        """Update the bar of a label, and close it when it is full."""
         bar = self._bars.get(label)
         if bar is None:
             bar = self._bars[label] = _bar_type()(total=total, desc=label)

@@ -26,22 +26,22 @@ from podium.steps.workspace.log import Log, is_failure
 from podium.steps.workspace.stop import StopRequest
 
 if TYPE_CHECKING:
-    # With them come SQLAlchemy and what judges forecasts, which cost more than many a command does.
+    # They import SQLAlchemy and the metrics, which takes longer than many commands.
     from podium.ledger.ledger import Ledger
     from podium.runners._base import Runner
 
-# Whoever only asks whether a slot is locked holds its lock for a moment.
-MOMENT = 0.2
+# Seconds to wait for a lock: a process that only tests a lock holds it for a moment.
+LOCK_SECONDS = 0.2
 
 
 class Reporter(Protocol):
-    """Whoever wants to hear how a step goes; the default hears nothing."""
+    """Receives the messages and the progress of steps; the default one drops them."""
 
     def say(self, text: str) -> None:
-        """One sentence about what happened."""
+        """Receive a message of one sentence."""
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """``done`` of ``total`` pieces of work are finished."""
+        """Receive the progress: ``done`` of ``total`` units of work are finished."""
 
 
 class Silent:
@@ -55,31 +55,31 @@ class Silent:
 
 
 class Stderr(Silent):
-    """Reporter of a program that is not podium's: news on stderr, no progress."""
+    """Reporter of other programs: messages on stderr, no progress."""
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         sys.stderr.write(f"podium: {text}\n")
 
 
 class Logged:
-    """Hands on what it hears, and puts it into the log of the command."""
+    """Passes messages and progress to another reporter and to the log of the command."""
 
     def __init__(self, inner: Reporter, log: Log) -> None:
         self.inner, self.log = inner, log
 
     def say(self, text: str) -> None:
-        """Both."""
-        self.log.said(text)
+        """Log the message and pass it on."""
+        self.log.message(text)
         self.inner.say(text)
 
     def progress(self, label: str, done: int, total: int, note: str = "") -> None:
-        """Both."""
+        """Log the progress and pass it on."""
         self.log.progress(label, done, total, note)
         self.inner.progress(label, done, total, note)
 
     def begins(self, label: str, total: int) -> None:
-        """Nothing is finished yet: for those who show that too."""
+        """Pass the beginning of work to a reporter that shows it."""
         begins = getattr(self.inner, "begins", None)
         if begins is not None:
             begins(label, total)
@@ -114,8 +114,8 @@ class Project:
     settings : mapping, optional
         See :meth:`using`.
     reporter : Reporter, optional
-        Where it has ``verbose``, and that is true, it also hears how each trial ends; where it has
-        ``begins(label, total)``, of work that has begun.
+        With a true attribute ``verbose`` it also receives the end of each trial; with a method
+        ``begins(label, total)``, the beginning of work.
     listener : ProjectListener, optional
         Hooks and projections; none by default.
     """
@@ -131,17 +131,17 @@ class Project:
         self.root = root.resolve()
         self._settings: dict[str, Any] = {}
         self.stop_request = StopRequest()
-        # Whether failed trials of a study are trained again, and those of this step that were.
+        # Whether failed trials are trained again, and the ones that this step has trained again.
         self.retry_failed = False
         self.retried: set[str] = set()
         self.config: Config = self._configured(settings or {})
         inner = reporter or Silent()
-        # What is done on a slot is logged from when its lock is held.
+        # A log begins once the lock of a slot is held.
         self.log = Log(self.state, inner.say, inner.say if _is_verbose(inner) else None)
         self.reporter: Reporter = Logged(inner, self.log)
         self._listener = listener
-        # Whether what is written is shown elsewhere too, in MLflow and in users' files; a step that
-        # sends by itself, or only looks, does without.
+        # Whether changes are sent to MLflow and users' files; off in steps that send themselves or
+        # only read.
         self.feeds = listener is not None
         self._activities: list[Activity] = []
         self._verb = ""
@@ -161,16 +161,16 @@ class Project:
             self._stack.close()
 
     def _record_changed(self) -> None:
-        """Bring what is written from the record up to it."""
+        """Update MLflow and users' files after a change of the record."""
         if self._listener is not None and "ledger" in self.__dict__ and self.feeds:
             self._listener.record_changed(self)
 
     def _configured(self, settings: Mapping[str, Any]) -> Config:
-        """Configuration under the settings so far and some more."""
+        """Configuration with further settings."""
         keys = dict(settings)
         self.retry_failed = keys.pop("retry_failed", self.retry_failed)
         seconds = sections.seconds_of(keys.pop("max_time", None), "--max-time")
-        # A place for runs asks for runs there.
+        # Any MLflow setting turns MLflow on.
         if any(key.startswith("mlflow.") for key in keys):
             keys.setdefault("mlflow.enabled", True)
         config = configuration.load(self.root, flags={**self._settings, **keys})
@@ -181,14 +181,14 @@ class Project:
 
     @contextmanager
     def using(self, settings: Mapping[str, Any]) -> Iterator[None]:
-        """Work under further settings.
+        """Apply further settings within a ``with`` block.
 
         Parameters
         ----------
         settings : mapping
             Values by the dotted keys of podium.toml, such as ``{"tune.trials": 8}``; they precede
             the environment and podium.toml. Further keys: ``max_time``, seconds or a text such as
-            ``"2h"`` after which nothing new begins; ``retry_failed``, whether failed trials are
+            ``"2h"`` after which no trial starts; ``retry_failed``, whether failed trials are
             trained again.
 
         Raises
@@ -213,11 +213,11 @@ class Project:
                 self._forget_runner()
 
     def overrides(self, *keys: str) -> bool:
-        """Whether one of these settings was given for this verb, beside podium.toml."""
+        """Whether a flag or a keyword of this verb overrides one of these settings."""
         return any(self.config.origins.get(key) == "flag" for key in keys)
 
     def _forget_runner(self) -> None:
-        """Start another runner at the next use."""
+        """Drop the runner; the next use starts another one."""
         runner = self.__dict__.pop("runner", None)
         if runner is not None:
             runner.close()
@@ -242,12 +242,12 @@ class Project:
 
     @property
     def reader(self) -> RecordReader:
-        """Plain reads of the same record."""
+        """Read access to the record without SQLAlchemy."""
         return RecordReader(self.config.ledger.url, self.root, self.config.project.id)
 
     @cached_property
     def runner(self) -> Runner:
-        """Where trials run, started on first use."""
+        """Runner of trials, started on first use."""
         section = self.config.runner
         jobs = section.jobs or len(os.sched_getaffinity(0))
         runner: Runner = registry.load("runners", section.name).RUNNER(jobs)
@@ -255,13 +255,15 @@ class Project:
         runner.devices = self.devices
         if (runner.limits or runner.devices) and not runner.enforces:
             raise UsageError(
-                f"the runner '{section.name}' cannot end a trial that goes beyond its limits, nor "
-                "place it (runner.max_seconds, runner.max_memory, runner.device)",
+                f"the runner '{section.name}' supports neither limits of a trial nor devices "
+                "(runner.max_seconds, runner.max_memory, runner.device)",
                 "a runner with workers",
                 'set runner.name = "local", or leave these out',
             )
         if runner.devices and len(runner.devices) < jobs:
-            self.reporter.say(f"{len(runner.devices)} trials at once: one on {self.places}")
+            self.reporter.say(
+                f"{len(runner.devices)} trials at the same time: one on each of {self.places}"
+            )
 
         def halted() -> bool:
             self.tell(running=runner.busy())
@@ -273,14 +275,14 @@ class Project:
 
     @cached_property
     def devices(self) -> tuple[str, ...]:
-        """Where trials are trained beside the CPU, one worker each; empty: on the CPU.
+        """Devices that trials are trained on, one worker each; empty for the CPU.
 
         Raises
         ------
         UsageError
-            One is not on this machine.
+            The machine lacks a device.
         MissingExtraError
-            No torch is installed.
+            torch is not installed.
         """
         name = self.config.runner.device
         if name == "cpu":
@@ -292,23 +294,23 @@ class Project:
                 f"runner.device is '{name}', and torch is not installed",
                 fix="pip install 'podium[torch]', or leave it out",
             ) from None
-        found = devices_of(name)
-        return () if found == ("cpu",) else found
+        devices = devices_of(name)
+        return () if devices == ("cpu",) else devices
 
     @property
     def places(self) -> str:
-        """The same for people and for the record."""
+        """Names of the devices, for messages and the record."""
         return ", ".join(self.devices) or "cpu"
 
     def tell(self, slot: str = "", **facts: Any) -> None:
-        """Tell whoever asks for ``podium status`` how far the step on a slot is."""
+        """Publish facts of the step on a slot, for ``podium status``."""
         for activity in self._activities:
             if activity.slot == slot or not slot:
                 activity.tell(**facts)
 
     @cached_property
     def environment(self) -> str:
-        """Hash of the recorded code state, packages and machine."""
+        """Hash of the environment: code state, packages and machine."""
         from podium.ledger import writes
 
         facts = capture(self.root, device=self.places)
@@ -316,40 +318,40 @@ class Project:
 
     @property
     def store(self) -> Path:
-        """Folder that holds artefacts by their hash."""
+        """Folder of artefacts by their hash."""
         return self.root / self.config.paths.registry
 
     def shown(self, path: Path) -> str:
-        """A path inside the project as people write it: relative to it, with slashes."""
+        """A path relative to the project, with slashes."""
         return path.relative_to(self.root).as_posix()
 
     @property
     def state(self) -> Path:
-        """Folder for what is not the record: locks, half-made artefacts, the resolve cache."""
+        """Folder ``.podium``: locks, logs, unfinished artefacts, caches."""
         return self.root / ".podium"
 
     @property
     def paused(self) -> Path:
-        """Folder with what paused trials go on from, one folder each."""
+        """Folder with the states of paused trials, one folder each."""
         return self.state / "work" / "paused"
 
     @property
     def actor(self) -> str:
-        """Who decides: ``PODIUM_ACTOR``, else the login name."""
+        """Name for decisions and notes: ``PODIUM_ACTOR``, else the login name."""
         try:
             return os.environ.get("PODIUM_ACTOR") or getpass.getuser()
         except (KeyError, OSError):
             return f"uid-{os.getuid()}"
 
     def default_slot(self, name: str | None) -> str:
-        """The slot named, else the default one, else the only one.
+        """The named slot, else the default one, else the only one.
 
         Raises
         ------
         UsageError
-            None was named and there are several.
+            No slot is named, and there are several without a default.
         NotFoundError
-            No such slot.
+            There is no such slot.
         """
         slots = list(self.config.slots)
         if name is None:
@@ -366,12 +368,12 @@ class Project:
 
     @contextmanager
     def locked(self, slot: str, verb: str) -> Iterator[None]:
-        """Hold the lock of a slot; within another lock of it, by the same thread, do nothing.
+        """Hold the lock of a slot; do nothing where the same thread holds it already.
 
         Raises
         ------
         ConflictError
-            Another process, or another thread, is at work on the slot.
+            Another process or thread works on the slot.
         """
         if any(one.slot == slot and one.thread == get_ident() for one in self._activities):
             yield
@@ -381,8 +383,8 @@ class Project:
         with (
             self.logged(verb),
             full_disk_explained(self.root),
-            lock(path, f"podium {verb} for {slot}", patience=MOMENT),
-            activity.going_on(),
+            lock(path, f"podium {verb} for {slot}", patience=LOCK_SECONDS),
+            activity.running(),
         ):
             if not self.log.verb:
                 self.log.begin(self._verb, self.config, self.actor)
@@ -397,7 +399,7 @@ class Project:
 
     @contextmanager
     def logged(self, verb: str) -> Iterator[None]:
-        """Log a verb, run the hook on failure, update users' files; inside a verb, do nothing.
+        """Log a verb, run the hook on failure, update users' files; do nothing inside a verb.
 
         The log begins once the lock of a slot is held.
         """
@@ -427,7 +429,7 @@ class Project:
 
     @property
     def log_hint(self) -> str:
-        """The newest log, and the command that prints it."""
+        """Command that prints the newest log."""
         here = Path.cwd()
         where = "" if here.is_relative_to(self.root) else f" --project {quote(_shown(self.root))}"
         return f"log: podium logs {self.log.id}{where}"

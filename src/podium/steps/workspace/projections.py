@@ -1,4 +1,4 @@
-"""Beside a step and after it: what shows the record elsewhere; it delays and fails no step."""
+"""The process that sends the record to MLflow; it neither delays nor fails a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from podium.steps.workspace.project import Project
 
 
 def target_of(project: Project) -> Target | None:
-    """The MLflow experiment this project is shown in; None where MLflow is off.
+    """MLflow experiment of the project; None where MLflow is off.
 
     Raises
     ------
@@ -28,27 +28,32 @@ def target_of(project: Project) -> Target | None:
         return None
     fallback = os.environ.get("MLFLOW_TRACKING_URI", "")
     by_flag = config.origins["mlflow.enabled"] == "flag"
-    # A flag that says what podium.toml says already must not lead to another store.
+    # A flag that repeats podium.toml must not select another store.
     if not by_flag or configuration.load(project.root).mlflow.enabled:
         fallback = ""
     return _mlflow_target.resolve(config, fallback)
 
 
 def start_feeder(project: Project, target: Target) -> Callable[[], None]:
-    """Start a process that sends to MLflow what a step writes; returns what to call at its end.
+    """Start a process that sends changes of the record to MLflow.
 
-    It has a low priority, lives as long as the pipe to it is open, then sends what is left and
-    ends by itself. Nobody waits for it; what it cannot send waits in the outbox for the next one.
+    It has a low priority. When the pipe to it closes it sends the rest and ends; nothing waits for
+    it. Unsent items wait in the outbox for the next process.
+
+    Returns
+    -------
+    callable
+        Call it at the end of the step.
     """
     if target.source:
         project.reporter.say(f"MLflow: {target.shown} (set by {target.source})")
-    # Secrets and settings go by the environment, which other users of a machine cannot read.
+    # The environment of a process is not readable by other users of the machine.
     settings = {
         "PODIUM_MLFLOW_ENABLED": "true",
         "PODIUM_MLFLOW_TRACKING_URI": target.setting,
         "PODIUM_MLFLOW_EXPERIMENT": target.experiment,
     }
-    # Without the current folder among the places modules are looked for: it may hold anything.
+    # -P: no modules from the current folder.
     command = [sys.executable, "-P", "-m", "podium.steps.workspace.feeder", str(project.root)]
     try:
         project.state.mkdir(parents=True, exist_ok=True)
@@ -58,35 +63,35 @@ def start_feeder(project: Project, target: Target) -> Callable[[], None]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **settings},
-            # What a library drops where it runs must not land among the user's files.
+            # Files that libraries write to the working directory stay out of the project.
             cwd=project.state,
-            # Ctrl-C at the terminal is meant for the step.
+            # Ctrl-C at the terminal is for the step.
             start_new_session=True,
         )
     except OSError as error:
-        project.reporter.say(f"warning: MLflow is not fed meanwhile: {error}; run: podium sync")
+        project.reporter.say(f"warning: nothing is sent to MLflow: {error}; run: podium sync")
         return lambda: None
-    return lambda: _let_go(process)
+    return lambda: _end_feeder(process)
 
 
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    """Tell the feeder that the step is over."""
+def _end_feeder(process: subprocess.Popen[bytes]) -> None:
+    """Signal the end of the step to the sending process."""
     if process.stdin is not None:
         process.stdin.close()
-    # What was started ends at once; it only makes the process that sends, which is nobody's child.
+    # The started process ends at once: it only forks the detached one that sends.
     process.wait()
 
 
 @dataclass(frozen=True)
 class SyncState:
-    """How far one MLflow experiment has come.
+    """State of one MLflow experiment.
 
     Parameters
     ----------
     target : str
-        The record's name for it: place and experiment.
+        Name in the record: store and experiment.
     waiting, refused : int
-        Things it has not seen yet, and things it did not take.
+        Number of items not sent yet, and of items that MLflow refused.
     mark : str
         MLflow's id of the experiment.
     """
@@ -98,6 +103,6 @@ class SyncState:
 
 
 def standings(reader: RecordReader) -> list[SyncState]:
-    """Every MLflow experiment anything was ever sent to."""
+    """States of all MLflow experiments that items were sent to."""
     prefix = _mlflow_target.PREFIX
     return [SyncState(**row) for row in reader.targets() if row["target"].startswith(prefix)]

@@ -1,4 +1,4 @@
-"""Candidates as the record and the store have them now: ``recorded.candidate(project, id)``."""
+"""Candidates, their evidence and their models as recorded: ``recorded.candidate(project, id)``."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def evidence(project: Project, candidate_id: str) -> dict[str, Evidence]:
 
 
 def champion(project: Project, slot: str) -> Candidate | None:
-    """The candidate that holds a slot; None where no candidate does."""
+    """Champion of a slot, or None."""
     with project.ledger.reading() as tx:
         holder = reads.champion_of(project.ledger, tx, slot)
         return reads.candidate_by_id(project.ledger, tx, holder) if holder else None
 
 
 def stage(project: Project, candidate_id: str) -> Stage:
-    """Where a candidate stands."""
+    """Stage of a candidate."""
     with project.ledger.reading() as tx:
         return Stage(reads.stage_of(project.ledger, tx, candidate_id) or Stage.DEVELOPMENT)
 
 
 def place(project: Project, candidate: Candidate) -> Place:
-    """Where a candidate's artefact lies, after its manifest's hash was checked.
+    """Place of a candidate's artefact; the hash of its manifest is checked.
 
     Raises
     ------
@@ -53,10 +53,10 @@ def place(project: Project, candidate: Candidate) -> Place:
 
 
 def forecaster(project: Project, candidate: Candidate) -> LoadedModel:
-    """A candidate's model, of one that forecasts; errors as of :func:`artifact.load`."""
+    """Model of a candidate that forecasts; errors as of :func:`artifact.load`."""
     return artifact.forecaster(project.store / candidate.artifact_path, candidate.artifact_hash)
 
 
 def classifier(project: Project, candidate: Candidate) -> LoadedClassifier:
-    """The same of one that classifies."""
+    """Model of a candidate that classifies; errors as of :func:`artifact.load`."""
     return artifact.classifier(project.store / candidate.artifact_path, candidate.artifact_hash)

@@ -1,4 +1,4 @@
-"""Whether a step is to start nothing new: somebody asked it to stop, or its time is over."""
+"""Requests to stop a step: Ctrl-C, ``podium stop``, or the end of ``--max-time``."""
 
 from __future__ import annotations
 
@@ -12,84 +12,84 @@ from typing import Any
 
 from podium.errors import PodiumError, StoppedError, TimeOverError
 
-AGAIN = "the same command goes on"
+AGAIN = "the same command continues"
 
 
 class StopRequest:
-    """What stops the search of one project's step, gently."""
+    """Stops the step of a project once its running trials have ended."""
 
     def __init__(self) -> None:
         self.interrupted = False
         self.deadline = math.inf
-        self._heeding = False
-        self._heard: set[bool] = set()
+        self._deferring = False
+        self._received: set[bool] = set()
 
     def ask(self, *, at_once: bool) -> None:
-        """Do as Ctrl-C does, or as the second one; once, however often and by whom it is asked."""
-        if at_once in self._heard:
+        """Act as the first Ctrl-C, or as the second; repeated requests have no effect."""
+        if at_once in self._received:
             return
-        self._heard.add(at_once)
-        gently = self._heeding and not at_once
+        self._received.add(at_once)
+        waits = self._deferring and not at_once
         self.interrupted = True
-        if not gently:
-            # To the main thread itself: it may be waiting for its workers.
+        if not waits:
+            # To the main thread, which may wait for its workers.
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def forget(self) -> None:
-        """Be asked nothing any more: the step has ended."""
+        """Clear the request, as the step has ended."""
         self.interrupted = False
-        self._heard.clear()
+        self._received.clear()
 
     def within(self, seconds: float) -> None:
-        """Let nothing new begin after so many seconds."""
+        """Set the deadline: start no trial after some seconds."""
         self.deadline = time.monotonic() + seconds
 
     @property
     def seconds_left(self) -> float:
-        """Until the deadline; infinite where there is none."""
+        """Seconds until the deadline; infinite without one."""
         return self.deadline - time.monotonic()
 
     @property
     def asked(self) -> bool:
-        """Whether nothing new may begin."""
+        """Whether no trial may start."""
         return self.interrupted or self.seconds_left <= 0
 
     def error(self, waiting: int) -> PodiumError:
-        """What ends the step, once nothing runs any more.
+        """Error that ends the step, once no trial runs.
 
         Parameters
         ----------
         waiting : int
-            Trials of those asked for last that are not done.
+            Trials that were planned and did not start.
         """
-        left = f"; {waiting} of those asked for wait" if waiting else ""
+        left = f"; {waiting} planned trials have not started" if waiting else ""
         if self.interrupted:
-            return StoppedError(f"stopped as asked; what was running is on record{left}", fix=AGAIN)
-        return TimeOverError(f"the time given by --max-time is over{left}", fix=AGAIN)
+            return StoppedError(f"stopped; the trials that ran are on record{left}", fix=AGAIN)
+        return TimeOverError(f"the time limit of --max-time is over{left}", fix=AGAIN)
 
     @contextmanager
     def heeded(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Take the first Ctrl-C for a wish to stop; the second one stops at once.
+        """Treat the first Ctrl-C as a request to stop; the second one stops at once.
 
-        Only where Ctrl-C is Python's own: a program that podium is a part of keeps its ways.
+        Only with Python's own handler of Ctrl-C; that of another program stays in place.
         """
 
-        def wish(number: int, frame: Any) -> None:
+        def on_interrupt(number: int, frame: Any) -> None:
             if self.interrupted:
                 raise KeyboardInterrupt
             self.interrupted = True
-            # The handler may have cut into a print.
+            # The handler may have interrupted a print.
             with suppress(RuntimeError):
                 say("stopping once the running trials are on record; Ctrl-C again stops at once")
 
-        usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if not usual or threading.current_thread() is not threading.main_thread():
+        default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if not default or threading.current_thread() is not threading.main_thread():
             yield
             return
-        signal.signal(signal.SIGINT, wish)
-        self._heeding = True
+        signal.signal(signal.SIGINT, on_interrupt)
+        self._deferring = True
         try:
             yield
         finally:
-            self._heeding = False
+            self._deferring = False
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Bring every projection of the record up to it: the users' files, and MLflow."""
+"""Update the projections of the record: users' files and MLflow."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from podium.steps.workspace.feeding import projection_of
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import sync_files
 
-# How long another sender may stand still before it is not waited for any more.
+# Seconds without progress of another sender after which waiting ends.
 PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Synced:
-    """What was brought up to date, and what could not be.
+    """Result of an update of the projections.
 
     Parameters
     ----------
     files : sequence of str
         Files that were written, relative to the project.
     target : Target or None
-        Where in MLflow; None where MLflow is off.
+        Store and experiment of MLflow; None where MLflow is off.
     sent : int
-        Things that went to MLflow now.
+        Items sent now.
     waiting : int
-        Things it has not seen yet.
+        Items not sent yet.
     refused : sequence of str
-        Things it does not take, each with its words.
+        Items that MLflow refuses, each with the reason.
     missing : sequence of str
-        Studies and trials whose runs are gone from it; only where that was looked at.
+        Studies and trials whose runs are gone from MLflow; of :func:`check`.
     differing : mapping of str to sequence of str
-        Candidates of which it tells something else than the record; only where that was looked at.
+        Candidates that differ in MLflow, each with the differences; of :func:`check`.
     stopped : str
-        Why sending ended early; empty when it did not.
+        Reason why sending ended early; else empty.
     """
 
     files: Sequence[str]
@@ -55,30 +55,28 @@ class Synced:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything is where it belongs."""
-        found = (self.waiting, self.refused, self.missing, self.differing, self.stopped)
-        return not any(found)
+        """Whether MLflow has everything on record."""
+        problems = (self.waiting, self.refused, self.missing, self.differing, self.stopped)
+        return not any(problems)
 
 
 def sync(project: Project, *, repair: bool = False) -> Synced:
-    """Write the users' files and send to MLflow what it lacks, what it refused before too.
+    """Write users' files and send waiting and refused items to MLflow.
 
-    What MLflow tells of candidates (tags, versions, the champion's alias) is set right where
-    somebody changed it.
-
-    Nothing is lost when MLflow does not answer: what waits is in the record.
+    Changed tags, versions and aliases of candidates in MLflow are set to those of the record. Items
+    wait in the record while MLflow does not answer.
 
     Parameters
     ----------
     repair : bool
-        Look for runs that are gone from MLflow, and send them again.
+        Send runs again that are gone from MLflow.
 
     Raises
     ------
     UsageError, DataError, MissingExtraError
         MLflow is on and cannot be used as it is set.
     ConflictError
-        Another process is sending and does not get on.
+        Another process is sending without progress.
     """
     projection, target = _projection(project)
     files = sync_files(project)
@@ -106,7 +104,7 @@ def sync(project: Project, *, repair: bool = False) -> Synced:
 
 
 def check(project: Project) -> Synced:
-    """How far MLflow is from the record; changes nothing.
+    """Compare MLflow with the record; nothing is changed.
 
     Raises
     ------
@@ -134,7 +132,7 @@ def _refused(stuck: Sequence[Stuck]) -> list[str]:
 
 
 def elsewhere(project: Project, target: Target | None) -> list[str]:
-    """What waits for experiments that were named before and are not meant now, in words."""
+    """Messages about items that wait for other experiments than the present one."""
     if not project.reader.exists:
         return []
     return [
@@ -157,7 +155,7 @@ def _projection(project: Project) -> tuple[Projection | None, Target | None]:
 
 
 def _in_turn(projection: Projection, work: Callable[[], Sent]) -> Sent:
-    """Do it when nobody else is sending; a feeder that gets on is waited for."""
+    """Run work while no other process is sending; wait for one that makes progress."""
     before, since = projection.waiting(), time.monotonic()
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Files that users and their scripts read and edit, written from the record."""
+"""Files for users and their scripts, written from the record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from podium.steps.workspace.project import Project
 
 
 def sync_files(project: Project) -> list[str]:
-    """Update the users' files; returns what was written, relative to the project."""
+    """Update users' files; return the written ones, relative to the project."""
     slot = project.config.root_slot
     return [
         *experiments.write(
@@ -25,7 +25,7 @@ def sync_files(project: Project) -> list[str]:
 
 
 def catch_up(project: Project) -> None:
-    """Write what the files lack; a problem is a warning, since the step itself is on record."""
+    """Update users' files; an error is a warning, since the step is on record."""
     try:
         sync_files(project)
     except PodiumError as error:
