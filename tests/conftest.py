@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import gc
 import os
 import subprocess
 
@@ -13,9 +14,11 @@ import foreign
 import ladder as ladders
 import mlflow_places
 import nursery
+import pictures
 import postgres
 import projects
 import quick
+import statements
 
 # The same examples on every machine, and no example fails because a machine is busy.
 settings.register_profile(
@@ -28,6 +31,17 @@ settings.load_profile("podium")
 # test_examples.py fails where a later Hypothesis needs another way.
 providers._get_local_constants = Constants
 
+# A run opens some thousand records and draws some hundred pictures that no test looks at.
+statements.share_compiled()
+pictures.leave_blank()
+
+
+def pytest_collection_finish():
+    """Take modules and tests out of garbage collection: it goes through them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
+
 
 @pytest.fixture
 def quick_family(monkeypatch):
@@ -36,6 +50,12 @@ def quick_family(monkeypatch):
         monkeypatch.syspath_prepend(folder)
         quick.TRAINED.clear()
         yield quick.NAME
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Pictures as podium draws them."""
+    pictures.draw(monkeypatch)
 
 
 @pytest.fixture(scope="session")
