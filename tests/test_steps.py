@@ -15,6 +15,7 @@ import pytest
 
 import ladder as ladders
 import projects
+from looped import rest_slow
 from podium import artifact as artifacts
 from podium.decision import Stage
 from podium.errors import ConflictError, DataError, NotFoundError
@@ -356,12 +357,15 @@ def patience():
 
 @pytest.mark.parametrize(
     ("where", "error", "runner"),
-    [
-        ("fit", "ValueError", "inline"),
-        ("fit", "ValueError", "local"),
-        ("fit", "DivergedError", "local"),
-        ("predict", "ValueError", "local"),
-    ],
+    rest_slow(
+        [
+            ("fit", "ValueError", "inline"),
+            ("predict", "ValueError", "local"),
+            ("fit", "ValueError", "local"),
+            ("fit", "DivergedError", "local"),
+        ],
+        fast=2,
+    ),
 )
 def test_a_config_whose_training_raises_fails_alone_and_the_search_goes_on(
     install, patience, where, error, runner

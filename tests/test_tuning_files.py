@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 import classes
 import projects
 import quick
+from looped import rest_slow
 from podium import registry
 from podium.cli.main import run
 from podium.errors import UsageError
@@ -221,7 +222,9 @@ def test_a_search_that_goes_on_keeps_the_best_of_all_its_trials(root):
     assert len(list((root / FOLDER / "checkpoints").iterdir())) == 2
 
 
-@pytest.mark.parametrize("runner", [{"name": "inline"}, {"name": "local", "jobs": 3}])
+@pytest.mark.parametrize(
+    "runner", rest_slow([{"name": "local", "jobs": 3}, {"name": "inline"}], fast=1)
+)
 def test_keeping_models_changes_no_key_and_no_number(root, tmp_path, runner):
     without = projects.small_project(tmp_path / "without", **settings(keep_checkpoints=0))
     configure(root, {"runner": runner})
