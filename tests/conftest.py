@@ -24,7 +24,9 @@ import statements
 settings.register_profile(
     "podium", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("podium")
+# `make check` runs the properties with the first profile, after the fast tests with this one.
+settings.register_profile("few", settings.get_profile("podium"), max_examples=30)
+settings.load_profile("few")
 
 # Hypothesis mixes in figures and words from the source of every local module that is loaded, so
 # that examples would change with worker, order and selection. No setting turns that off;
@@ -130,9 +132,10 @@ def sqlite_ledger(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def tracked(tmp_path_factory):
+def tracked(ladder):
     """An MLflow database that is only read."""
-    return foreign.tracked(tmp_path_factory.mktemp("tracked") / "mlflow.db")
+    folder = ladder.kept("tracked", lambda place: foreign.tracked(place / "mlflow.db"))
+    return folder / "mlflow.db"
 
 
 @pytest.fixture
@@ -152,6 +155,7 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def searched(tmp_path_factory):
+def searched(ladder):
     """An Optuna database that is only read."""
-    return foreign.database(tmp_path_factory.mktemp("searched") / "study.db")
+    folder = ladder.kept("study", lambda place: foreign.database(place / "study.db"))
+    return folder / "study.db"

@@ -448,6 +448,7 @@ def test_a_smaller_budget_later_forgets_nothing(ladder, tmp_path):
     assert set(before) - set(after) <= {line for line in before if "sqlite_sequence" in line}
 
 
+@pytest.mark.slow
 def test_another_seed_or_space_is_another_study_and_another_order_of_tickers_too(tmp_path):
     root = small_project(tmp_path / "small")
     tuned(root, tune__trials=1)
@@ -465,6 +466,7 @@ def test_another_seed_or_space_is_another_study_and_another_order_of_tickers_too
     assert rows == [{"n": 4}]
 
 
+@pytest.mark.slow
 def test_champions_follow_the_settings_there_and_back(promoted):
     root = promoted
     configure(root, policies=projects.LENIENT, tune={"seed": 8})
