@@ -42,6 +42,8 @@ SLOW = {
     ("bilstm", "same_seed"),
     ("bilstm", "many_like_one"),
     ("naive-classify", "padding_is_ignored"),
+    ("naive-classify", "same_seed"),
+    ("naive-classify", "many_like_one"),
 }
 
 
