@@ -1,6 +1,7 @@
 # make demo    a demo project in ./demo, from nothing to a champion, with its pictures
 # make test    the fast tests; make test FLAGS="--random-order" in another order each time
-# make check   format, lint, types, the package's size and import circles, and the slow tests
+# make check   format, lint, types, the package's size and import circles, the slow tests, and all
+#              properties with more examples
 # make bench   overhead and start-up, as ratios measured in one run; planted truths; the demo on
 #              other data
 
@@ -32,7 +33,7 @@ test: $(VENV)/.tools
 check: lint types size slow
 
 slow: $(VENV)/.tools
-	$(PYTEST) -m slow $(FLAGS)
+	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=podium $(FLAGS)
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff format --check .

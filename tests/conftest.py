@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import gc
 import os
 import subprocess
 
@@ -13,20 +14,35 @@ import foreign
 import ladder as ladders
 import mlflow_places
 import nursery
+import pictures
 import postgres
 import projects
 import quick
+import statements
 
 # The same examples on every machine, and no example fails because a machine is busy.
 settings.register_profile(
     "podium", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("podium")
+# `make check` runs the properties with the first profile, after the fast tests with this one.
+settings.register_profile("few", settings.get_profile("podium"), max_examples=30)
+settings.load_profile("few")
 
 # Hypothesis mixes in figures and words from the source of every local module that is loaded, so
 # that examples would change with worker, order and selection. No setting turns that off;
 # test_examples.py fails where a later Hypothesis needs another way.
 providers._get_local_constants = Constants
+
+# A run opens some thousand records and draws some hundred pictures that no test looks at.
+statements.share_compiled()
+pictures.leave_blank()
+
+
+def pytest_collection_finish():
+    """Take modules and tests out of garbage collection: it goes through them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture
@@ -36,6 +52,12 @@ def quick_family(monkeypatch):
         monkeypatch.syspath_prepend(folder)
         quick.TRAINED.clear()
         yield quick.NAME
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Pictures as podium draws them."""
+    pictures.draw(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -110,9 +132,10 @@ def sqlite_ledger(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def tracked(tmp_path_factory):
+def tracked(ladder):
     """An MLflow database that is only read."""
-    return foreign.tracked(tmp_path_factory.mktemp("tracked") / "mlflow.db")
+    folder = ladder.kept("tracked", lambda place: foreign.tracked(place / "mlflow.db"))
+    return folder / "mlflow.db"
 
 
 @pytest.fixture
@@ -132,6 +155,7 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def searched(tmp_path_factory):
+def searched(ladder):
     """An Optuna database that is only read."""
-    return foreign.database(tmp_path_factory.mktemp("searched") / "study.db")
+    folder = ladder.kept("study", lambda place: foreign.database(place / "study.db"))
+    return folder / "study.db"

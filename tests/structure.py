@@ -7,6 +7,7 @@ circle.
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import sys
 import tokenize
@@ -30,6 +31,10 @@ def module_name(path: Path) -> str:
 
 
 FILES = {module_name(path): path for path in sorted(SRC.rglob("*.py"))}
+
+
+# Several tests look at the same files.
+parsed = functools.cache(ast.parse)
 
 
 def imports(tree: ast.AST, module: str, *, is_package: bool = False) -> Iterator[tuple[str, int]]:
@@ -70,7 +75,7 @@ def graph() -> dict[str, set[str]]:
     for module, path in FILES.items():
         if module in DOORS:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path.read_text(encoding="utf-8"))
         inside = imports(tree, module, is_package=path.name == "__init__.py")
         arrows[module] = {target for target, _ in inside if target in FILES} - {module, *DOORS}
     return arrows

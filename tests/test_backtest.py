@@ -255,7 +255,7 @@ def test_an_option_out_of_bounds_is_refused(change, text):
 # --- laws ---------------------------------------------------------------------------------------
 
 SEEDS = st.integers(0, 2**32 - 1)
-EXECUTIONS = pytest.mark.parametrize("execution", ["next_close", "next_open"])
+EXECUTIONS = pytest.mark.parametrize("execution", rest_slow(["next_open", "next_close"], fast=1))
 COSTS = {"fee_bps": 15.0, "slippage_bps": 5.0}
 
 

@@ -280,7 +280,7 @@ def test_scaling_that_is_given_is_used_in_place_of_the_training_samples():
             ({"patience": 2, "learning_rate": 0.05, "label_smoothing": 0.1}, True),
             ({"bidirectional": False}, False),
         ],
-        fast=2,
+        fast=1,
     ),
 )
 def test_a_training_gone_on_with_has_the_uninterrupted_curve_to_the_bit(others, validated):

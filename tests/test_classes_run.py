@@ -21,10 +21,10 @@ from podium.steps.workspace import recorded
 from podium.steps.workspace.session import open_project
 from projects import query
 
-FOLDS, SLOT = 3, classes.SLOT
+FOLDS, SLOT = 2, classes.SLOT
 SETTINGS = {
     "datasets": {"pumps": {"evaluation": "data/test.npz"}},
-    "extend": {"folds": FOLDS, "top": 2, "epochs": 3},
+    "extend": {"folds": FOLDS, "top": 1, "epochs": 2},
     "finalize": {"epochs": 3},
     "tune": {"epochs": 3},
     "space": {"bilstm": {"batch_size": [64], "class_weights": ["effective_number"]}},

@@ -546,7 +546,6 @@ CELLS = st.sampled_from(
 LINES = st.lists(st.lists(CELLS, min_size=1, max_size=7), min_size=0, max_size=8)
 
 
-@settings(max_examples=150)
 @given(
     LINES,
     st.sampled_from([",", ";", "\t"]),

@@ -318,6 +318,7 @@ def test_a_bundle_of_another_model_is_refused(looked_at, tmp_path):
         evaluated(root, other, attach=bundle_of(root))
 
 
+@pytest.mark.slow
 def test_a_bundle_of_other_samples_is_refused(ready, tmp_path):
     root, candidate = ready
     other = write(tmp_path / "other.npz", samples(80, 9, "z"))
@@ -348,6 +349,7 @@ def test_candidates_are_compared_on_the_same_samples_only(looked_at, capsys):
     assert "macro-F1" in told.err + told.out
 
 
+@pytest.mark.slow
 def test_a_run_takes_a_classifying_slot_to_a_decision(tmp_path, capsys):
     root = classes.project(tmp_path / "p", extend={"folds": 2, "top": 1, "epochs": 2})
     assert podium(["run", "--project", str(root), "--quiet"]) == 0

@@ -148,7 +148,7 @@ def broken_fence(source, target):
 
 def violations(source, text):
     """One line for each import of a module that its place forbids."""
-    tree = ast.parse(text)
+    tree = structure.parsed(text)
     for target, line in structure.imports(tree, source):
         reason = broken_fence(source, target)
         if not reason and target.startswith("podium.") and source not in structure.DOORS:
@@ -248,7 +248,7 @@ def test_sql_stands_in_the_record_and_where_files_of_others_are_read():
         f"{module} line {node.lineno}: {node.value[:60]}"
         for module, path in structure.FILES.items()
         if not module.startswith(("podium.ledger.", "podium.importers."))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(structure.parsed(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and sql.search(node.value)
     ]
     assert not found, "\n".join(found)
@@ -265,7 +265,7 @@ def test_steps_are_rooms_alone_and_each_says_what_it_is_for():
     rooms = {path.parent.name: path for path in steps.glob("*/__init__.py")}
     assert set(rooms) == set(FLOOR)
     charters = {
-        room: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        room: ast.get_docstring(structure.parsed(path.read_text(encoding="utf-8")))
         for room, path in rooms.items()
     }
     for floor, names in enumerate(ROOMS):
@@ -285,7 +285,7 @@ def test_code_is_counted_without_comments_docstrings_and_blank_lines():
 
 
 def test_the_public_names_are_imported_when_asked_for():
-    tree = ast.parse(structure.FILES["podium"].read_text(encoding="utf-8"))
+    tree = structure.parsed(structure.FILES["podium"].read_text(encoding="utf-8"))
     top = ast.Module([node for node in tree.body if not isinstance(node, ast.FunctionDef)], [])
     for node in ast.walk(top):
         # What only a type checker reads costs nobody a second.

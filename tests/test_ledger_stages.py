@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 )
 
 import projects
+from looped import rest_slow
 from podium.decision import Kind, Stage, Verdict
 from podium.errors import ConflictError, NotFoundError, RefusedError
 from podium.ledger import decisions, models, reads, schema
@@ -229,8 +230,12 @@ class Stages(RuleBasedStateMachine):
         assert found == {name: "latest" if name in young else "old" for name in rules.stages}
 
 
-@pytest.mark.parametrize("where", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def test_no_sequence_of_requests_breaks_the_rules_of_stages(where, tmp_path, request, monkeypatch):
+@pytest.mark.parametrize(
+    ("where", "examples"), rest_slow([("sqlite", 10), ("sqlite", 30), ("postgresql", 30)], fast=1)
+)
+def test_no_sequence_of_requests_breaks_the_rules_of_stages(
+    where, examples, tmp_path, request, monkeypatch
+):
     root = init(tmp_path / "life")
     if where == "postgresql":
         monkeypatch.setenv("PODIUM_LEDGER_URL", request.getfixturevalue("database"))
@@ -239,7 +244,7 @@ def test_no_sequence_of_requests_breaks_the_rules_of_stages(where, tmp_path, req
         run_state_machine_as_test(
             lambda: Stages(project, artifacts),
             settings=settings(
-                max_examples=30,
+                max_examples=examples,
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

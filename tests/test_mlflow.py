@@ -18,6 +18,7 @@ import pytest
 
 import mlflow_places
 import projects
+from looped import rest_slow
 from mlflow_places import Place, client, everything, in_child, runs
 from podium.cli.main import run as podium
 from podium.config import load
@@ -335,12 +336,15 @@ def die(*_args, **_kwargs):
 
 @pytest.mark.parametrize(
     ("owner", "moment"),
-    [
-        (_mlflow_client.Experiment, "write"),
-        (_mlflow_client.Experiment, "end"),
-        (_mlflow_pass.SyncPass, "_flush_if_due"),
-        (_mlflow_pass.SyncPass, "flush"),
-    ],
+    rest_slow(
+        [
+            (_mlflow_client.Experiment, "write"),
+            (_mlflow_pass.SyncPass, "flush"),
+            (_mlflow_client.Experiment, "end"),
+            (_mlflow_pass.SyncPass, "_flush_if_due"),
+        ],
+        fast=2,
+    ),
 )
 def test_a_kill_between_mlflow_and_the_record_doubles_nothing(place, monkeypatch, owner, moment):
     ids = place.trials(1, 2, 3)
@@ -566,7 +570,7 @@ SILENT = {"down": nobody, "broken": lambda: server(broken)}
 SAID = {"down": "connection refused", "broken": "it answers with error 500"}
 
 
-@pytest.mark.parametrize("how", SILENT)
+@pytest.mark.parametrize("how", rest_slow(SILENT, fast=1))
 def test_what_a_server_does_not_take_waits_and_arrives_in_order_later(tmp_path, empty_store, how):
     with SILENT[how]() as address:
         place = Place(tmp_path / "p", tracking_uri=address)

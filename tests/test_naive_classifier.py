@@ -142,6 +142,7 @@ def test_many_classes_and_features_take_no_longer():
     assert time.process_time() - start < 20
 
 
+@pytest.mark.slow
 def test_the_trend_beats_the_majority_on_readings_of_glucose():
     """Patients' real readings; the days of one part are none of the other's."""
     pytest.importorskip("bokeh_sampledata")

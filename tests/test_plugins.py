@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ladder as ladders
-from looped import looped
+from looped import looped, rest_slow
 from podium import plugin, registry, resolve
 from podium.cli.main import run as podium
 from podium.config import load
@@ -183,7 +183,7 @@ def task_hash(root):
     return forecast.task_hash(load(root).slot(SLOT))
 
 
-@pytest.mark.parametrize("runner", ["inline", "local"])
+@pytest.mark.parametrize("runner", rest_slow(["local", "inline"], fast=1))
 def test_a_project_of_its_own_members_goes_from_bars_to_a_champion(project, runner, capsys):
     with open_project(project, settings={"runner.name": runner, "runner.jobs": 2}) as opened:
         run(opened)

@@ -236,7 +236,6 @@ def some_hours(first, count, seed, share):
     return times[keep]
 
 
-@settings(max_examples=60)
 @given(starts, st.integers(60, 600), st.integers(0, 5), coarse, st.sampled_from(ZONES[:4]))
 def test_every_coarse_bar_is_made_of_the_fine_bars_of_its_period(first, count, seed, length, zone):
     # Half hours: no zone of the list reaches over a period with them.
@@ -266,7 +265,6 @@ def test_every_coarse_bar_is_made_of_the_fine_bars_of_its_period(first, count, s
         np.testing.assert_array_equal(found["high"][row], source["high"][inside].max(axis=0))
 
 
-@settings(max_examples=60)
 @given(
     starts,
     st.integers(60, 500),
@@ -307,7 +305,6 @@ def test_days_round_the_clock_are_the_same_to_the_last_in_one_step_or_two(zone):
     )
 
 
-@settings(max_examples=60)
 @given(
     starts, st.integers(60, 500), st.integers(0, 5), coarse, st.sampled_from(ZONES[:3]),
     st.floats(0.1, 0.9),

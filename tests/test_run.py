@@ -13,6 +13,7 @@ import brisk
 import classes
 import projects
 import quick
+from looped import rest_slow
 from podium.cli.main import run as podium
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import ledger as clock
@@ -143,21 +144,24 @@ def test_more_trials_let_the_search_go_on_and_what_follows_with_it(done):
 
 @pytest.mark.parametrize(
     ("settings", "step", "why"),
-    [
-        ({"extend": {"epochs": 3}}, "extend", "extend.epochs was 2, is 3"),
-        ({"extend": {"folds": 3}}, "extend", "extend.folds was 2, is 3"),
-        ({"extend": {"top": 3}}, "extend", "extend.top was 2, is 3"),
-        ({"finalize": {"epochs": 4}}, "finalize", "finalize.epochs was 2, is 4"),
-        # What a config's luck is worth is reckoned after costs.
-        ({"backtest": {"fee_bps": 9.0}}, "validation", "findings was"),
-        ({"slots": {SLOT: {"signal": "sign"}}}, "validation", "findings was"),
-        ({"tune": {"seed": 8}}, "tune", "tune.seed was 7, is 8"),
-        ({"slots": {SLOT: {"horizon": 4}}}, "tune", "horizon was 5, is 4"),
-        ({"slots": {SLOT: {"features": ["log_return"]}}}, "tune", "is log_return"),
-        ({"space": {"quick": {"level": [1, 2]}}}, "tune", "space of quick was"),
-        (FAMILIES, "tune", "families was quick, is quick, brisk"),
-        ({"slots": {SLOT: {"policy": "trading"}}}, "promote", "policy.champion was"),
-    ],
+    rest_slow(
+        [
+            ({"extend": {"top": 3}}, "extend", "extend.top was 2, is 3"),
+            ({"finalize": {"epochs": 4}}, "finalize", "finalize.epochs was 2, is 4"),
+            # The bias of choosing a config is computed after costs.
+            ({"backtest": {"fee_bps": 9.0}}, "validation", "findings was"),
+            ({"slots": {SLOT: {"features": ["log_return"]}}}, "tune", "is log_return"),
+            ({"slots": {SLOT: {"policy": "trading"}}}, "promote", "policy.champion was"),
+            ({"extend": {"epochs": 3}}, "extend", "extend.epochs was 2, is 3"),
+            ({"extend": {"folds": 3}}, "extend", "extend.folds was 2, is 3"),
+            ({"slots": {SLOT: {"signal": "sign"}}}, "validation", "findings was"),
+            ({"tune": {"seed": 8}}, "tune", "tune.seed was 7, is 8"),
+            ({"slots": {SLOT: {"horizon": 4}}}, "tune", "horizon was 5, is 4"),
+            ({"space": {"quick": {"level": [1, 2]}}}, "tune", "space of quick was"),
+            (FAMILIES, "tune", "families was quick, is quick, brisk"),
+        ],
+        fast=5,
+    ),
 )
 def test_what_changed_is_told_with_the_first_step_that_it_concerns_and_redone(
     done, settings, step, why
@@ -276,6 +280,7 @@ def test_a_run_up_to_a_step_ends_there_and_names_the_next_command(root, capsys):
     assert not (root / "reports").exists()
 
 
+@pytest.mark.slow
 def test_a_run_in_two_parts_ends_as_one_that_was_never_divided(whole, root):
     going(root, last="analyze")
     going(root, first="finalize")
@@ -310,6 +315,7 @@ def test_steps_and_families_there_are_not_are_refused_before_anything_is_done(ro
     assert not (root / "podium.db").exists()
 
 
+@pytest.mark.slow
 def test_a_slot_that_classifies_has_the_same_steps_and_is_evaluated_where_bars_are_traded(tmp_path):
     root = classes.project(tmp_path / "p", extend={"folds": 2, "top": 1, "epochs": 2})
     found, _ = going(root, last="tune")
@@ -422,6 +428,7 @@ def test_a_slot_whose_data_cannot_be_read_leaves_the_others_alone(root):
 # Side by side
 
 
+@pytest.mark.slow
 def test_folds_of_all_configs_at_once_are_those_of_one_config_after_the_other(tmp_path, root):
     one_by_one = project_in(tmp_path / "other")
     for place in (root, one_by_one):

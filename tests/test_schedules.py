@@ -123,7 +123,7 @@ def test_an_unknown_schedule_is_refused(root):
         searched(root, tune__schedule="halfing")
 
 
-@pytest.mark.parametrize("budget", [1, 2, 3, 9])
+@pytest.mark.parametrize("budget", rest_slow([2, 1, 3, 9], fast=1))
 def test_a_budget_smaller_than_a_rung_is_trained_to_its_end(root, budget):
     found = searched(root, tune__epochs=budget)
     rungs = [rung for rung in (1, 2, 4, 8) if rung < budget]
@@ -159,7 +159,7 @@ def test_a_family_without_epochs_has_no_schedule(root):
             ("random", "median", 2),
             ("tpe", "hyperband", 2),
         ],
-        fast=2,
+        fast=1,
     ),
 )
 def test_any_runner_and_any_number_of_jobs_gives_the_same_study(
@@ -195,7 +195,7 @@ def test_a_study_interrupted_anywhere_ends_the_same(whole, tmp_path, search):
             *(("pause_trial", 19, state) for state in ("kept", "lost", "torn")),
             *(("end_trial", 9, state) for state in ("kept", "lost", "torn")),
         ],
-        fast=3,
+        fast=1,
     ),
 )
 def test_a_kill_between_any_two_writes_changes_nothing(
@@ -531,7 +531,7 @@ def test_classifiers_are_paused_and_pruned_too(tmp_path):
 # ASHA
 
 
-@pytest.mark.parametrize(("runner", "jobs"), [("inline", 1), ("local", 2)])
+@pytest.mark.parametrize(("runner", "jobs"), rest_slow([("local", 2), ("inline", 1)], fast=1))
 def test_asha_decides_as_trials_arrive_and_its_decisions_stay(tmp_path, runner, jobs):
     root = project_in(tmp_path / "small", tune={"schedule": "asha", "finalists": 2, "seeds": 2})
     flags = {"runner__name": runner, "runner__jobs": jobs}

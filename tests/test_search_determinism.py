@@ -89,7 +89,7 @@ def test_the_study_that_is_compared_has_conditions_families_and_phases(wholes):
 # Two jobs are those that are interrupted below.
 @pytest.mark.parametrize(
     ("name", "jobs"),
-    rest_slow([(name, jobs) for jobs in (3, 1) for name in SEARCHES], fast=2),
+    rest_slow([(name, jobs) for jobs in (3, 1) for name in SEARCHES], fast=1),
 )
 def test_any_number_of_jobs_gives_the_same_study(blank, tmp_path, wholes, workers, name, jobs):
     root = ladders.copied(blank, tmp_path / "small")
@@ -100,7 +100,7 @@ def test_any_number_of_jobs_gives_the_same_study(blank, tmp_path, wholes, worker
 
 @pytest.mark.parametrize(
     ("name", "jobs"),
-    rest_slow([(name, jobs) for name in SEARCHES for jobs in (0, 2)], fast=4),
+    rest_slow([(name, jobs) for name in SEARCHES for jobs in (0, 2)], fast=1),
 )
 def test_an_interruption_at_any_trial_changes_nothing(blank, tmp_path, wholes, workers, name, jobs):
     draw = random.Random(f"{name} {jobs}")
@@ -177,7 +177,7 @@ def a_split(root, monkeypatch):
     projects.configure(root, **projects.merge(SETTINGS, {"tune": {"validation_fraction": 0.3}}))
 
 
-@pytest.mark.parametrize("change", [a_bar, a_version, a_split])
+@pytest.mark.parametrize("change", rest_slow([a_bar, a_version, a_split], fast=1))
 def test_what_makes_trials_incomparable_trains_all_of_them_anew(
     blank, tmp_path, monkeypatch, change
 ):
@@ -193,7 +193,7 @@ def test_what_makes_trials_incomparable_trains_all_of_them_anew(
     assert trained(root) == 4 * TRIALS
 
 
-@pytest.mark.parametrize("name", rest_slow(SEARCHES, fast=3))
+@pytest.mark.parametrize("name", rest_slow(SEARCHES, fast=1))
 def test_a_widened_space_keeps_every_trial_and_trains_none_again(blank, tmp_path, name):
     root = ladders.copied(blank, tmp_path / "small")
     few = projects.merge(SETTINGS, {"tune": {"trials": 5}})

@@ -90,7 +90,6 @@ def bars_of(starts, ends, sample):
     return set(range(starts[sample] + 1, ends[sample] + 1))
 
 
-@settings(max_examples=150)
 @given(made=labelled_parts(), embargo=st.integers(0, 20))
 def test_labels_with_ends_of_their_own_are_purged_exactly(made, embargo):
     starts, ends, train, validation = made

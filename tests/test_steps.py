@@ -15,6 +15,7 @@ import pytest
 
 import ladder as ladders
 import projects
+from looped import rest_slow
 from podium import artifact as artifacts
 from podium.decision import Stage
 from podium.errors import ConflictError, DataError, NotFoundError
@@ -356,12 +357,15 @@ def patience():
 
 @pytest.mark.parametrize(
     ("where", "error", "runner"),
-    [
-        ("fit", "ValueError", "inline"),
-        ("fit", "ValueError", "local"),
-        ("fit", "DivergedError", "local"),
-        ("predict", "ValueError", "local"),
-    ],
+    rest_slow(
+        [
+            ("fit", "ValueError", "inline"),
+            ("predict", "ValueError", "local"),
+            ("fit", "ValueError", "local"),
+            ("fit", "DivergedError", "local"),
+        ],
+        fast=2,
+    ),
 )
 def test_a_config_whose_training_raises_fails_alone_and_the_search_goes_on(
     install, patience, where, error, runner
@@ -444,6 +448,7 @@ def test_a_smaller_budget_later_forgets_nothing(ladder, tmp_path):
     assert set(before) - set(after) <= {line for line in before if "sqlite_sequence" in line}
 
 
+@pytest.mark.slow
 def test_another_seed_or_space_is_another_study_and_another_order_of_tickers_too(tmp_path):
     root = small_project(tmp_path / "small")
     tuned(root, tune__trials=1)
@@ -461,6 +466,7 @@ def test_another_seed_or_space_is_another_study_and_another_order_of_tickers_too
     assert rows == [{"n": 4}]
 
 
+@pytest.mark.slow
 def test_champions_follow_the_settings_there_and_back(promoted):
     root = promoted
     configure(root, policies=projects.LENIENT, tune={"seed": 8})

@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 import classes
 import projects
 import quick
+from looped import rest_slow
 from podium import registry
 from podium.cli.main import run
 from podium.errors import UsageError
@@ -221,7 +222,9 @@ def test_a_search_that_goes_on_keeps_the_best_of_all_its_trials(root):
     assert len(list((root / FOLDER / "checkpoints").iterdir())) == 2
 
 
-@pytest.mark.parametrize("runner", [{"name": "inline"}, {"name": "local", "jobs": 3}])
+@pytest.mark.parametrize(
+    "runner", rest_slow([{"name": "local", "jobs": 3}, {"name": "inline"}], fast=1)
+)
 def test_keeping_models_changes_no_key_and_no_number(root, tmp_path, runner):
     without = projects.small_project(tmp_path / "without", **settings(keep_checkpoints=0))
     configure(root, {"runner": runner})
@@ -262,7 +265,7 @@ def test_a_model_of_a_trial_that_failed_is_not_kept(root, monkeypatch):
 # History
 
 
-def test_the_history_tells_the_best_so_far_of_every_trial(root, monkeypatch):
+def test_the_history_tells_the_best_so_far_of_every_trial(root, monkeypatch, drawn):
     failing(monkeypatch, 3)
     searched(root)
     best = math.inf
@@ -274,7 +277,7 @@ def test_the_history_tells_the_best_so_far_of_every_trial(root, monkeypatch):
     assert picture.startswith(b"\x89PNG")
 
 
-def test_the_picture_can_be_drawn_of_any_search():
+def test_the_picture_can_be_drawn_of_any_search(drawn):
     values = [math.nan, 3.0, 1e9, 2.0, 2.5, math.nan]
     states = ["failed", "complete", "complete", "pruned", "complete", "failed"]
     told = [
@@ -284,7 +287,7 @@ def test_the_picture_can_be_drawn_of_any_search():
     assert so_far(told, "min") == [None, 1, 1, 1, 1, 1]
     assert so_far(told, "max") == [None, 1, 2, 2, 2, 2]
     for way in ("min", "max"):
-        for some in (told, told[:1], []):
+        for some in (told, told[:1], []) if way == "min" else [told]:
             assert history_png(some, "mse", way, 2.2, "any").startswith(b"\x89PNG")
     assert history_png(told, "mse", "min", None, "a") == history_png(told, "mse", "min", None, "a")
 

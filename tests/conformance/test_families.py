@@ -36,10 +36,29 @@ def family(request):
     return registry.family(*request.param)
 
 
+# They take longest with two directions and classes; the other families keep them in every run.
+SLOW = {
+    ("bilstm", "resumed_like_uninterrupted"),
+    ("bilstm", "same_seed"),
+    ("bilstm", "many_like_one"),
+    ("naive-classify", "padding_is_ignored"),
+    ("naive-classify", "same_seed"),
+    ("naive-classify", "many_like_one"),
+}
+
+
+def contract(name, task, check):
+    """Parameters of one check of one family."""
+    what = check.__name__.removeprefix("check_")
+    is_slow = not SLOW.isdisjoint({(name, what), (f"{name}-{task}", what)})
+    marks = [pytest.mark.slow] if is_slow else []
+    return pytest.param(name, task, check, id=f"{name}-{task}-{what}", marks=marks)
+
+
 @pytest.mark.parametrize(
     ("name", "task", "check"),
     [
-        pytest.param(name, task, check, id=f"{name}-{task}-{check.__name__.removeprefix('check_')}")
+        contract(name, task, check)
         for name, task in FAMILIES
         for check in families.checks(registry.family(name, task))
     ],
@@ -90,6 +109,7 @@ def example():
     return "\n".join(line[4:] for line in block.splitlines() if line.startswith("    ") or not line)
 
 
+@pytest.mark.slow
 def test_a_torch_forecaster_is_a_network_and_at_most_sixty_lines(tmp_path):
     pytest.importorskip("torch")
     text = example()
