@@ -79,9 +79,7 @@ def read_checked(folder: str | os.PathLike[str], files: Mapping[str, str], name:
     data = _bytes(path, "every file of the manifest")
     if hashlib.sha256(data).hexdigest() != files[name]:
         raise DataError(
-            f"{path} differs from its manifest",
-            "the recorded bytes",
-            "restore the artefact",
+            f"{path} differs from its manifest", "the recorded bytes", "restore the artefact"
         )
     return data
 

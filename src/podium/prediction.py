@@ -78,11 +78,7 @@ class Prediction:
 
     @classmethod
     def of(
-        cls,
-        windows: Windows,
-        outputs: Floats,
-        form: Form = "mean",
-        levels: Sequence[float] = (),
+        cls, windows: Windows, outputs: Floats, form: Form = "mean", levels: Sequence[float] = ()
     ) -> Prediction:
         """Prediction of these windows, in their order.
 

@@ -20,10 +20,7 @@ VARIABLE = "PODIUM_PROJECT"
 LEDGER_URL = "sqlite:///podium.db"
 REGISTRY = "models/registry"
 # Older environment variables of these settings; podium's names win.
-OLD_NAMES = {
-    "MODEL_REGISTRY_DIR": "paths.registry",
-    "ACTIVE_MODEL_PATH_FILE": "paths.active_model",
-}
+OLD_NAMES = {"MODEL_REGISTRY_DIR": "paths.registry", "ACTIVE_MODEL_PATH_FILE": "paths.active_model"}
 _SECTIONS = ("project", "ledger", "paths")
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 

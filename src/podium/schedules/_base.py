@@ -7,6 +7,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
+# Scores of trials by their place in the study.
+Scores = Mapping[int, float]
+
 
 class Schedule(abc.ABC):
     """Select from the curves so far the trials that are trained further.
@@ -39,9 +42,7 @@ class Schedule(abc.ABC):
         """Epochs after which it decides, rising, each below the budget; empty: never."""
 
     @abc.abstractmethod
-    def survivors(
-        self, rung: int, scores: Mapping[int, float], others: Sequence[float]
-    ) -> Collection[int]:
+    def survivors(self, rung: int, scores: Scores, others: Sequence[float]) -> Collection[int]:
         """Select the trials of a cohort that continue beyond a rung.
 
         Parameters
@@ -76,7 +77,7 @@ def powers(base: int, budget: int) -> tuple[int, ...]:
     return tuple(rung for rung in rungs if rung < budget)
 
 
-def best(scores: Mapping[int, float], count: int) -> list[int]:
+def best(scores: Scores, count: int) -> list[int]:
     """Places of the lowest scores; of equal ones the earlier place, never a NaN.
 
     Examples

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from podium.schedules._base import Schedule, best, powers
+from podium.schedules._base import Schedule, Scores, best, powers
 
 BASE = 3
 
@@ -24,9 +24,7 @@ class ASHA(Schedule):
         """1, 3, 9 ... below the budget."""
         return powers(BASE, self.budget)
 
-    def survivors(
-        self, rung: int, scores: Mapping[int, float], others: Sequence[float]
-    ) -> Collection[int]:
+    def survivors(self, rung: int, scores: Scores, others: Sequence[float]) -> Collection[int]:
         """Select the best third of those that have been at this rung so far."""
         del rung, others
         return best(scores, max(self.min_survivors, math.ceil(len(scores) / BASE)))

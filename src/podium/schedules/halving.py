@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from podium.schedules._base import Schedule, best, powers
+from podium.schedules._base import Schedule, Scores, best, powers
 
 # Later rungs save little: few trials are left by then, and their scores are close.
 LAST = 8
@@ -21,9 +21,7 @@ class Halving(Schedule):
         """1, 2, 4 and 8 below the budget."""
         return tuple(rung for rung in powers(2, self.budget) if rung <= LAST)
 
-    def survivors(
-        self, rung: int, scores: Mapping[int, float], others: Sequence[float]
-    ) -> Collection[int]:
+    def survivors(self, rung: int, scores: Scores, others: Sequence[float]) -> Collection[int]:
         """Select the better half, rounded up."""
         del rung, others
         return best(scores, max(self.min_survivors, math.ceil(len(scores) / 2)))

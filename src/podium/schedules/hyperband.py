@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from podium.schedules._base import Schedule, best, powers
+from podium.schedules._base import Schedule, Scores, best, powers
 
 BASE = 3
 
@@ -21,9 +21,7 @@ class Hyperband(Schedule):
         """1, 3, 9 ... below the budget."""
         return powers(BASE, self.budget)
 
-    def survivors(
-        self, rung: int, scores: Mapping[int, float], others: Sequence[float]
-    ) -> Collection[int]:
+    def survivors(self, rung: int, scores: Scores, others: Sequence[float]) -> Collection[int]:
         """Select the best third of each bracket that has begun, and all of the others."""
         del others
         rungs = self.rungs()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from podium.schedules._base import Schedule, best
+from podium.schedules._base import Schedule, Scores, best
 
 STARTUP, WARMUP = 5, 2
 
@@ -22,9 +22,7 @@ class MedianStopping(Schedule):
         """Every epoch after the warm-up except the last."""
         return tuple(range(WARMUP + 1, self.budget))
 
-    def survivors(
-        self, rung: int, scores: Mapping[int, float], others: Sequence[float]
-    ) -> Collection[int]:
+    def survivors(self, rung: int, scores: Scores, others: Sequence[float]) -> Collection[int]:
         """Select the trials at the median or better."""
         del rung
         seen = [score for score in (*scores.values(), *others) if math.isfinite(score)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from podium.schedules._base import Schedule
+from podium.schedules._base import Schedule, Scores
 
 
 class NoSchedule(Schedule):
@@ -14,9 +14,7 @@ class NoSchedule(Schedule):
         """Return no rungs."""
         return ()
 
-    def survivors(
-        self, rung: int, scores: Mapping[int, float], others: Sequence[float]
-    ) -> Collection[int]:
+    def survivors(self, rung: int, scores: Scores, others: Sequence[float]) -> Collection[int]:
         """Select all trials."""
         del rung, others
         return list(scores)

@@ -21,11 +21,15 @@ class RandomSearch(Search):
 
     learns = False
 
+    def propose(self, number: int) -> ConfigDict:
+        """Config of a number, which may be one that the study has already."""
+        return self.space.sample(trial_seed(self.seed, number))
+
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Draw one config a number."""
+        """Propose one config a number."""
         configs = []
         for number in numbers:
-            config = self.fresh(self.space.sample(trial_seed(self.seed, number)), number)
+            config = self.fresh(self.propose(number), number)
             if config is None:
                 break
             configs.append(config)
@@ -43,22 +47,15 @@ class QMCSearch(RandomSearch):
     the seed and its place alone.
     """
 
-    def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Return one point a number."""
-        configs = []
-        for number in numbers:
-            units = self.point(self.place(number))
-            named = zip(self.space.parameters.items(), units, strict=True)
-            config = self.space.complete({name: p.at(float(u)) for (name, p), u in named})
-            if (fresh := self.fresh(config, number)) is None:
-                break
-            configs.append(fresh)
-        return configs
+    def propose(self, number: int) -> ConfigDict:
+        """Config at the point of a number."""
+        units = self.point(self.place(number))
+        named = zip(self.space.parameters.items(), units, strict=True)
+        return self.space.complete({name: p.at(float(u)) for (name, p), u in named})
 
     def point(self, place: int) -> Floats:
         """Point at a place of the sequence, (D,), with coordinates in (0, 1)."""
-        size = len(self.space.parameters)
-        if not size:
+        if not self.space.parameters:
             return np.empty(0)
         sequence = self._sequence.reset()
         # SciPy rejects fast_forward(0).

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from podium.searches._base import Search
+from podium.searches._draws import RandomSearch
 from podium.space import Choice, ConfigDict, Space
 from podium.trial import trial_seed
 
@@ -15,7 +14,7 @@ from podium.trial import trial_seed
 FIRST_STEP, LAST_STEP = 0.15, 0.02
 
 
-class LocalSearch(Search):
+class LocalSearch(RandomSearch):
     """Perturb the best config; before the first score, the middle of the space.
 
     Attributes
@@ -24,6 +23,7 @@ class LocalSearch(Search):
         Place of the first step in the plan; steps shrink from there to the plan's end.
     """
 
+    learns = True
     since: int = 0
 
     def __init__(self, space: Space, seed: int) -> None:
@@ -36,26 +36,10 @@ class LocalSearch(Search):
         place = self.place(number) % self.planned
         return max(0.0, (place - self.since) / (self.planned - self.since))
 
-    def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Perturb the best config once a number."""
-        configs = []
-        for number in numbers:
-            step = FIRST_STEP * (LAST_STEP / FIRST_STEP) ** self.done(number)
-            config = self.fresh(self._near(step, trial_seed(self.seed, number)), number)
-            if config is None:
-                break
-            configs.append(config)
-        return configs
-
-    def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """Keep the config with the lowest finite score; of equal ones the first."""
-        self.remember(config)
-        if math.isfinite(score) and score < self.score:
-            self.best, self.score = config, score
-
-    def _near(self, step: float, seed: int) -> ConfigDict:
+    def propose(self, number: int) -> ConfigDict:
         """Move every number of the best config by a step and, rarely, change a choice."""
-        rng = np.random.default_rng(seed)
+        step = FIRST_STEP * (LAST_STEP / FIRST_STEP) ** self.done(number)
+        rng = np.random.default_rng(trial_seed(self.seed, number))
         chosen = {}
         for name, parameter in self.space.parameters.items():
             draw, move = rng.random(), rng.normal(0.0, step)
@@ -70,3 +54,9 @@ class LocalSearch(Search):
                 unit = abs(parameter.place(known) + move)
                 chosen[name] = parameter.at(min(1.0, max(0.0, 2.0 - unit if unit > 1 else unit)))
         return self.space.complete(chosen)
+
+    def tell(self, number: int, config: ConfigDict, score: float) -> None:
+        """Keep the config with the lowest finite score; of equal ones the first."""
+        self.remember(config)
+        if math.isfinite(score) and score < self.score:
+            self.best, self.score = config, score

@@ -27,32 +27,24 @@ from podium.trial import trial_seed
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-class _TPE(optuna.samplers.TPESampler):
-    """TPE with a fixed space; Optuna's sampler intersects the spaces of all trials each time."""
+class _FixedSpace:
+    """Search space of a sampler; Optuna's own intersect the spaces of all trials each time."""
 
-    def __init__(self, seed: int, space: dict[str, BaseDistribution], start: int) -> None:
-        super().__init__(seed=seed, n_startup_trials=start)
-        self._space = _searched(space)
+    space: dict[str, BaseDistribution]
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the whole space: every trial of a study has every parameter."""
-        return self._space
+        return self.space
 
 
-class _GP(optuna.samplers.GPSampler):
+class _TPE(_FixedSpace, optuna.samplers.TPESampler):
+    """TPE with a fixed space."""
+
+
+class _GP(_FixedSpace, optuna.samplers.GPSampler):
     """Gaussian process with a fixed space."""
-
-    def __init__(self, seed: int, space: dict[str, BaseDistribution], start: int) -> None:
-        super().__init__(seed=seed, n_startup_trials=start, warn_independent_sampling=False)
-        self._space = _searched(space)
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return the whole space: every trial of a study has every parameter."""
-        return self._space
 
 
 class OptunaSearch(Search):
@@ -70,18 +62,20 @@ class OptunaSearch(Search):
         super().__init__(space, seed)
         self.study = optuna.create_study(direction="minimize")
         self.distributions = {name: _distribution(p) for name, p in space.parameters.items()}
+        self.searched = {n: d for n, d in sorted(self.distributions.items()) if not d.single()}
         # Optuna's number of each proposed trial without a score.
         self.running: dict[int, int] = {}
 
     @abc.abstractmethod
-    def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+    def sampler(self, seed: int) -> _TPE | _GP:
         """Return a new sampler."""
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
         """Propose one generation; earlier proposals without a score count as running."""
         configs = []
         for number in numbers:
-            self.study.sampler = self.sampler(trial_seed(self.seed, number))
+            sampler = self.study.sampler = self.sampler(trial_seed(self.seed, number))
+            sampler.space = self.searched
             trial = self.study.ask(self.distributions)
             config = self.fresh(self.space.complete(trial.params), number)
             if config is not None and self._params(config) == trial.params:
@@ -114,14 +108,13 @@ class OptunaSearch(Search):
         with warnings.catch_warnings():
             # Optuna warns of a config from before a choice was added; its score is still usable.
             warnings.simplefilter("ignore", UserWarning)
-            self.study.add_trial(
-                optuna.trial.create_trial(
-                    state=state,
-                    value=score,
-                    params=self._params(config),
-                    distributions=self.distributions,
-                )
+            trial = optuna.trial.create_trial(
+                state=state,
+                value=score,
+                params=self._params(config),
+                distributions=self.distributions,
             )
+            self.study.add_trial(trial)
         return len(self.study.get_trials(deepcopy=False)) - 1
 
     def _params(self, config: ConfigDict) -> dict[str, Value]:
@@ -135,9 +128,9 @@ class OptunaSearch(Search):
 class TPESearch(OptunaSearch):
     """Tree-structured Parzen estimator, multivariate and with constant liar."""
 
-    def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+    def sampler(self, seed: int) -> _TPE:
         """Return a new sampler."""
-        return _TPE(seed, self.distributions, self.start)
+        return _TPE(seed=seed, n_startup_trials=self.start)
 
 
 class GPSearch(OptunaSearch):
@@ -151,9 +144,9 @@ class GPSearch(OptunaSearch):
             )
         super().__init__(space, seed)
 
-    def sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+    def sampler(self, seed: int) -> _GP:
         """Return a new sampler."""
-        return _GP(seed, self.distributions, self.start)
+        return _GP(seed=seed, n_startup_trials=self.start, warn_independent_sampling=False)
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
         """Propose one generation, computed on one thread."""
@@ -178,10 +171,6 @@ def _one_thread() -> Iterator[None]:
 def has_torch() -> bool:
     """Whether torch is installed, which Optuna's Gaussian process needs."""
     return find_spec("torch") is not None
-
-
-def _searched(space: dict[str, BaseDistribution]) -> dict[str, BaseDistribution]:
-    return {name: d for name, d in sorted(space.items()) if not d.single()}
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:

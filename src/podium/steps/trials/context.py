@@ -58,11 +58,7 @@ class StudyContext:
 
 
 def begin_study(
-    project: Project,
-    data: TaskData,
-    split: Split,
-    spaces: Mapping[str, Space],
-    **search: str | int,
+    project: Project, data: TaskData, split: Split, spaces: Mapping[str, Space], **search: str | int
 ) -> StudyContext:
     """Record the study that searches these spaces.
 

@@ -178,12 +178,7 @@ def _run(context: StudyContext, run: SearchRun) -> list[TrialRow]:
     )
     callback = execute.Progress(project, run.label, len(run.numbers), context.data.direction)
     train = partial(
-        execute.run,
-        context,
-        job,
-        callback=callback,
-        runner=run.runner,
-        store_model=run.store_model,
+        execute.run, context, job, callback=callback, runner=run.runner, store_model=run.store_model
     )
     trained: list[TrialRow] = []
     pruning = PruningRun.of(context, search, job, run.numbers[0])

@@ -102,11 +102,7 @@ def _own_scores(
 
 
 def scores(
-    project: Project,
-    data: TaskData,
-    split: Split,
-    rows: Sequence[TrialRow],
-    metrics: Sequence[str],
+    project: Project, data: TaskData, split: Split, rows: Sequence[TrialRow], metrics: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """Metrics of trials on their validation part, by trial; NaN without a forecast.
 

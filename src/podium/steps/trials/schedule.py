@@ -43,10 +43,7 @@ def schedule_question(project: Project, name: str = "") -> dict[str, str | int]:
     if name == NONE:
         return {}
     # The number of trials that are never pruned depends on the finalists.
-    return {
-        "schedule": registry.versioned("schedules", name),
-        "finalists": settings.finalists,
-    }
+    return {"schedule": registry.versioned("schedules", name), "finalists": settings.finalists}
 
 
 def pruned_by(context: StudyContext) -> dict[str, int]:
@@ -154,11 +151,7 @@ class PruningRun:
         return [rows[plan.number] for plan in plans]
 
     def _run_asynchronous(
-        self,
-        schedule: Schedule,
-        plans: Sequence[Planned],
-        train: Train,
-        callback: TrialCallback,
+        self, schedule: Schedule, plans: Sequence[Planned], train: Train, callback: TrialCallback
     ) -> list[TrialRow]:
         """Train a cohort and decide about each trial when it is at a rung."""
         rungs, places = schedule.rungs(), dict[str, int]()
