@@ -314,7 +314,7 @@ def test_a_bundle_whose_figures_are_not_its_predictions_is_refused(looked_at, tm
 def test_a_bundle_of_another_model_is_refused(looked_at, tmp_path):
     root, _ = looked_at
     other = trained(root, settings={"max_epochs": 1}).candidate.id
-    with pytest.raises(DataError, match="off the candidate.s probabilities"):
+    with pytest.raises(DataError, match="off the candidate"):
         evaluated(root, other, attach=bundle_of(root))
 
 
