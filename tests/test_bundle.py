@@ -265,6 +265,7 @@ def test_a_bundle_moves_to_a_server_and_on_into_a_file(finished, packed, databas
 # Kept models
 
 
+@pytest.mark.slow
 def test_models_of_a_grid_arrive_where_this_project_keeps_its_own(tmp_path):
     root = small_project(tmp_path / "one")
     grid = ["grid", "--learning-rates", "0.01", "--set", "max_epochs=2", "-q"]

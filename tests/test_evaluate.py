@@ -338,6 +338,7 @@ def test_a_loaded_classifier_answers_arrays(judged):
         model.predict(arrays["X"][:, :, :1])
 
 
+@pytest.mark.slow
 def test_candidates_are_compared_on_the_same_samples_only(looked_at, capsys):
     root, candidate = looked_at
     other = trained(root, settings={"max_epochs": 1}).candidate.id

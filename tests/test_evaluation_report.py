@@ -15,6 +15,7 @@ from PIL import Image
 from sklearn import metrics as sk
 
 import pictures
+from looped import rest_slow
 from podium.errors import DataError, MissingExtraError
 from podium.render import png
 from podium.render._class_charts import DEEPEST
@@ -275,7 +276,7 @@ def test_pngs_are_pictures_without_a_date_or_a_program(drawn_files):
             assert min(picture.size) > 300
 
 
-@pytest.mark.parametrize("classes", [2, 8])
+@pytest.mark.parametrize("classes", rest_slow([2, 8], fast=1))
 def test_names_and_counts_of_a_matrix_keep_inside_the_picture(classes, drawn):
     truth = np.repeat(np.arange(classes), 10)
     names = [f"a class of some length, number {k}" for k in range(classes)]

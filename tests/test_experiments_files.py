@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import projects
+from looped import rest_slow
 from mlflow_places import in_child
 from podium.ledger import outbox, reads, writes
 from podium.ledger.projections import experiments
@@ -255,7 +256,7 @@ def killed_at(root, how):
     return in_child(work)
 
 
-@pytest.mark.parametrize("how", ["1", "40", "200", "before it was noted"])
+@pytest.mark.parametrize("how", rest_slow(["40", "before it was noted", "1", "200"], fast=2))
 def test_a_log_whose_writer_was_killed_has_every_line_whole_and_once(copied, how):
     before = log_of(copied).read_bytes()
     names = end_trials(copied, 3)
@@ -456,7 +457,7 @@ def test_a_run_whose_model_is_gone_never_wins(copied):
     assert catch_up(copied) == []
 
 
-@pytest.mark.parametrize("score", [math.nan, -math.inf])
+@pytest.mark.parametrize("score", rest_slow([math.nan, -math.inf], fast=1))
 def test_a_loss_that_is_not_finite_never_wins(copied, score):
     found = run_grid(copied, {"learning_rate": [1e-6]})
     with open_project(copied) as project, project.ledger.transaction() as tx:

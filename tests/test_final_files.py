@@ -446,6 +446,7 @@ def test_the_verb_says_what_was_written_and_what_to_type_next(root, capsys):
     assert run(both) == 2
 
 
+@pytest.mark.slow
 def test_a_candidate_with_members_reproduces(root):
     candidate = finalized(root, finalize__seeds=2).candidate
     with open_project(root) as project:

@@ -262,6 +262,7 @@ def test_backtest_of_an_active_model_makes_it_a_candidate_and_counts_the_look(co
     assert [row["kind"] for row in query(copied, "SELECT kind FROM decision")] == ["register"]
 
 
+@pytest.mark.slow
 def test_backtest_prefers_the_final_model_of_a_finished_search(copied):
     with open_project(copied) as project:
         tune(project, SLOT)

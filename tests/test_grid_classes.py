@@ -111,6 +111,7 @@ def test_grids_of_unlike_metrics_are_not_compared(tmp_path):
     assert "score" not in told
 
 
+@pytest.mark.slow
 def test_a_sweep_finds_what_a_grid_trained_and_its_best_is_the_highest(finished, tmp_path):
     root, _ = finished
     before = query(root, "SELECT count(*) AS n FROM trial")[0]["n"]

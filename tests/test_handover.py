@@ -68,6 +68,7 @@ def test_extend_takes_the_search_that_tune_left_and_not_the_one_of_podium_toml(s
     assert first in caught.value.problems[0].expected
 
 
+@pytest.mark.slow
 def test_a_search_that_is_repeated_is_the_newest_one_again(searched):
     first = newest_study(searched)
     verb(searched, "tune", SLOT, "--seed", "5")

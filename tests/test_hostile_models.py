@@ -350,6 +350,7 @@ def rows(tmp_path_factory):
     return {table: json.loads(lines[0]) for table, lines in told.items() if lines}
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_named_by_its_candidate_where_its_run_s_name_leads_elsewhere(tmp_path):
     root = classes.project(tmp_path / "p")
     candidate = classes.trained(root).candidate

@@ -510,6 +510,7 @@ def test_a_member_is_probed_once_for_all_candidates(project_of, monkeypatch):
     assert len(kinds) == len(candidates)
 
 
+@pytest.mark.slow
 def test_a_policy_that_asks_for_no_probe_costs_none(project_of, monkeypatch):
     monkeypatch.setattr(leak, "probe_member", lambda *_: pytest.fail("probed"))
     path = project_of.root / "podium.toml"

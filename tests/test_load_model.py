@@ -84,6 +84,7 @@ def agrees(found, expected):
 # Where it is found
 
 
+@pytest.mark.slow
 def test_torch_is_imported_by_load_model_and_by_nothing_before_it(root, paths):
     program = """
 import json, sys

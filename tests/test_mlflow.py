@@ -420,6 +420,7 @@ def test_a_thing_mlflow_fails_over_is_put_aside_once_another_goes_well(place):
     assert id_ in done.refused[0]
 
 
+@pytest.mark.slow
 def test_a_kill_after_a_thing_mlflow_fails_over_doubles_nothing(place, monkeypatch):
     study = place.study()
     [failing] = place.trials(1, study=study)

@@ -280,6 +280,7 @@ def test_the_path_of_a_base_resolves_to_a_model_that_podium_loads(root, tmp_path
     assert podium.load_model(tmp_path / "out" / base.artifact_path).tickers == ("AAPL", "IBM")
 
 
+@pytest.mark.slow
 def test_a_base_that_was_never_sent_is_sent_before_what_was_made_of_it(root):
     base = another(root, "base")
     child = another(root, "child", model_type="continued", parent=base)

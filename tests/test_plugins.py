@@ -312,6 +312,7 @@ def test_a_changed_gate_is_asked_again_and_an_unchanged_one_is_not(tmp_path):
     assert decided() == [*refused, 0, 1]
 
 
+@pytest.mark.slow
 def test_what_a_changed_plugin_gives_is_judged_again(ran):
     project, path = ran, resolve.champion(SLOT, ran).path
 

@@ -246,6 +246,7 @@ def test_folds_that_come_out_otherwise_are_refused(copy):
         require_equal(again(copy, first(copy, "tune")))
 
 
+@pytest.mark.slow
 def test_a_model_that_a_grid_kept_is_equal_file_by_file(copy):
     with open_project(copy) as project:
         kept = grid(project, SLOT, {"learning_rate": [0.01]}).best

@@ -494,7 +494,8 @@ def test_the_best_is_chosen_in_the_metrics_own_direction():
 # A real network
 
 
-@pytest.mark.parametrize("runner", ["inline", pytest.param("local", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", ["inline", "local"])
 def test_a_paused_lstm_equals_one_without_a_pause(tmp_path, runner):
     given = {
         "slots": {SLOT: {"families": ["lstm"]}},

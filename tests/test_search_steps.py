@@ -304,6 +304,7 @@ def with_metric(root, metric, **tune_settings):
     return searched(root)
 
 
+@pytest.mark.slow
 def test_another_metric_is_another_study_of_the_same_trainings(done):
     first = searched(done)
     before = trained(done)

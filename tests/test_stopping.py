@@ -18,6 +18,7 @@ import ladder as ladders
 import nursery
 import projects
 import quick
+from looped import rest_slow
 from podium.cli.main import run
 from podium.errors import ConflictError, NotFoundError, StoppedError, TimeOverError, UsageError
 from podium.ledger import writes
@@ -365,6 +366,7 @@ def test_after_a_retry_the_same_command_trains_nothing_and_asks_for_nothing_else
     assert asked(root) == before
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_after_a_retry_as_it_would_have_without(root, tmp_path):
     other, configs = project_in(tmp_path / "other"), []
     for folder, goes_on in ((root, retried), (other, searched)):
@@ -403,7 +405,7 @@ def test_a_retry_that_was_killed_goes_on_without_being_asked_for(root):
     assert {state for _, _, state, _ in asked(root)} == {"complete"}
 
 
-@pytest.mark.parametrize("verb", ["tune", "grid", "sweep"])
+@pytest.mark.parametrize("verb", rest_slow(["sweep", "tune", "grid"], fast=1))
 def test_every_search_takes_the_flag(root, verb, capsys):
     words = [verb, "--project", str(root), "-q", *(["--mode", "quick"] * (verb == "sweep"))]
     with failing(1):

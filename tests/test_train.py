@@ -70,6 +70,7 @@ def test_the_same_training_again_trains_nothing_new(done):
         assert (again.output / name).read_bytes() == (found.output / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_training_that_was_cut_off_goes_on_to_the_same_curve(done, tmp_path):
     _, whole = done
     root = classes.project(tmp_path / "p")
@@ -229,6 +230,7 @@ def test_a_family_that_forecasts_cannot_classify(tmp_path, monkeypatch, capsys):
     assert "family 'lstm' is for forecast" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_search_looks_for_the_highest_where_higher_is_better(tmp_path):
     root = classes.project(tmp_path / "p", tune={"trials": 4, "generation": 2})
     with open_project(root) as project:
