@@ -531,4 +531,4 @@ def test_a_form_or_flags_that_do_not_fit_are_refused(finished, tmp_path, capsys)
         export(project, "xml")
     words = ["export", "--bundle", str(tmp_path / "b.tar"), "--format", "csv"]
     assert run([*words, "--project", str(finished)]) == 2
-    assert "--bundle names its own file" in capsys.readouterr().err
+    assert "--bundle is given with --to or --format" in capsys.readouterr().err

@@ -107,10 +107,10 @@ def test_without_a_rule_results_stay_and_without_yes_everything_does(searched, c
     assert run(["clean", "--keep-best", "2", "--project", str(searched)]) == 0
     out, err = capsys.readouterr()
     assert "rank 3 of 5 of quick" in out
-    assert "would go" in err
+    assert "would be removed" in out
     assert "--yes" in err
     assert run(["clean", "--keep-best", "2", "--yes", "--dry-run", "--project", str(searched)]) == 0
-    assert "would go" in capsys.readouterr().err
+    assert "would be removed" in capsys.readouterr().out
     assert listing(searched) == before
 
 

@@ -429,7 +429,7 @@ def test_the_command_shows_then_removes_and_asks_nobody_who_is_not_there(root, c
     told = capsys.readouterr()
     assert f"models/registry/{folder}" in told.out
     assert "rank 2 of 2, 40 days old" in told.out
-    assert "1 folders" in told.err
+    assert "1 folders" in told.out
     assert run(["gc", "--keep-best", "1", *here]) == 2
     told = capsys.readouterr()
     assert "--yes" in told.err
@@ -439,7 +439,7 @@ def test_the_command_shows_then_removes_and_asks_nobody_who_is_not_there(root, c
     assert [r["path"] for r in item["removals"]] == [f"models/registry/{folder}"]
     assert not (root / "models" / "registry" / folder).exists()
     assert run(["gc", "--keep-best", "1", *here]) == 0
-    assert "nothing to remove" in capsys.readouterr().err
+    assert "nothing to remove" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ def test_a_bundle_with_a_pickle_is_refused_unless_it_is_trusted_which_is_recorde
 def test_a_bundle_without_pickles_says_nothing_of_them(source, tmp_path):
     target = init(tmp_path / "target", demo=True)
     with open_project(target) as project:
-        bundle.take_in(project, bundled(source, tmp_path), trust_pickle=True)
+        bundle.import_bundle(project, bundled(source, tmp_path), trust_pickle=True)
         [decision] = project.reader.rows("decisions", slot=SLOT)
     assert "pickle" not in decision["reason"]
 

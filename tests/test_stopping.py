@@ -556,7 +556,7 @@ def test_a_step_that_does_not_stop_in_time_is_told(root, capsys):
         thread.start()
         entered.wait(PATIENCE)
         assert run(["stop", "--project", str(root), "--wait", "0.2"]) == 6
-        assert "goes on after 0.2 s" in capsys.readouterr().err
+        assert "still runs after 0.2 s" in capsys.readouterr().err
         leave.set()
         thread.join()
 

@@ -1,4 +1,4 @@
-"""Ages and sizes as people write them, and what goes by them."""
+"""Sizes as users write them, and the table of removals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show_removals(out: Output, kind: str, removals: Sequence[Removal]) -> None:
-    """Table of what goes, or would go; nothing where that is nothing."""
+    """Print the removals as a table, if any."""
     if removals:
         items = [{**vars(removal), "size": size(removal.bytes)} for removal in removals]
         out.answer(kind, items, ["path", "what", "why", "size"])

@@ -16,17 +16,17 @@ from podium.cli.options import CliContext
 def command(cli: CliContext, destination: Path) -> None:
     """Write podium.toml, the record, its artefacts and plugins/ into DESTINATION (.tar, .tar.gz).
 
-    A run that is at work is not disturbed. Bars are not in it.
+    Running steps are not disturbed. Bars are not included.
     """
     from podium.steps.archive.backup import backup
 
     with cli.opened() as project:
-        found = backup(project, destination)
+        result = backup(project, destination)
     facts = {
-        "backup": str(found.path),
-        "artefacts": found.artifacts,
-        "plugin_files": found.plugins,
-        "bytes": found.bytes,
+        "backup": str(result.path),
+        "artefacts": result.artifacts,
+        "plugin_files": result.plugins,
+        "bytes": result.bytes,
     }
     cli.out.facts("backup", facts)
-    cli.out.hint(f"podium restore {found.path} FOLDER")
+    cli.out.hint(f"podium restore {result.path} FOLDER")

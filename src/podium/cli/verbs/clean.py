@@ -1,4 +1,4 @@
-"""Start: remove intermediate results by rule; shows what would go until --yes is given."""
+"""Start: list intermediate results to remove by rule; --yes removes them."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from podium.sections import seconds_of
 @click.option(
     "--keep-best",
     type=click.IntRange(min=1),
-    help="Of checkpoints of a search (each family) and of extended models so many best stay.",
+    help="Number of best checkpoints of each family of a search, and of extended models, to keep.",
 )
 @click.option(
-    "--older-than", metavar="AGE", help="Results kept under an id, written longer ago: 30d, 12h."
+    "--older-than", metavar="AGE", help="Earlier results under an id, written longer ago: 30d, 12h."
 )
-@click.option("--dry-run", is_flag=True, help="Show what would go, also with --yes.")
+@click.option("--dry-run", is_flag=True, help="Remove nothing, also with --yes.")
 @click.option("--yes", is_flag=True, help="Remove it.")
 @options.common
 def command(
     cli: CliContext, keep_best: int | None, older_than: str | None, dry_run: bool, yes: bool
 ) -> None:
-    """Remove what steps left on the way, and show its size first.
+    """List intermediate results of steps with their sizes; --yes removes them.
 
-    Without a rule that is what nobody can go on with: states of dead trials, left-overs of stopped
-    steps, logs beyond [logs] of podium.toml. Each rule adds to it. Never what candidates, evidence,
-    a champion's history or the active model need, nor anything of a step at work. Models of the
-    store that no rule of this verb is about are removed by podium gc.
+    Without a rule: states of trials that no step continues, leftovers of stopped steps, logs beyond
+    [logs] of podium.toml. Each rule adds to them. Files that candidates, evidence, a champion's
+    history, the active model or a running step need always stay. podium gc removes other models of
+    the store.
     """
     from podium.steps.archive.clean import CleanRules, clean, plan
 
     rules = CleanRules(keep_best, seconds_of(older_than, "--older-than"))
     with cli.opened() as project:
-        found = plan(project, rules)
-        goes = yes and not dry_run and bool(found.removals)
-        if goes:
-            found = clean(project, found, rules)
-    verb = "gone" if goes else "would go"
-    total = sum(removal.bytes for removal in found.removals)
-    items = [vars(removal) for removal in found.removals]
+        result = plan(project, rules)
+        removes = yes and not dry_run and bool(result.removals)
+        if removes:
+            result = clean(project, result, rules)
+    verb = "removed" if removes else "would be removed"
+    total = sum(removal.bytes for removal in result.removals)
+    items = [vars(removal) for removal in result.removals]
+    cli.out.lead(f"{len(items)} results, {size(total)}, {verb}" if items else "nothing to remove")
     if cli.out.as_json:
-        cli.out.answer("clean", [{"removals": items, "bytes": total, "removed": goes}])
+        cli.out.answer("clean", [{"removals": items, "bytes": total, "removed": removes}])
     else:
-        show_removals(cli.out, "clean", found.removals)
-    cli.out.say(f"{len(items)}, {size(total)}, {verb}" if items else "nothing to remove")
-    if items and not goes:
-        given = f" --keep-best {keep_best}" if keep_best else ""
-        given += f" --older-than {older_than}" if older_than else ""
-        cli.out.hint(f"podium clean{given} --yes")
+        show_removals(cli.out, "clean", result.removals)
+    if items and not removes:
+        rules_given = f" --keep-best {keep_best}" if keep_best else ""
+        rules_given += f" --older-than {older_than}" if older_than else ""
+        cli.out.hint(f"podium clean{rules_given} --yes")

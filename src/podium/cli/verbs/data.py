@@ -17,39 +17,39 @@ if TYPE_CHECKING:
 
 
 def _list(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """Texts between commas."""
+    """Parts of a text between commas."""
     return tuple(part.strip() for part in (value or "").split(",") if part.strip())
 
 
 def _pairs(
     context: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
-    """``role=column``, several with commas or by repeating the option."""
-    found = {}
+    """Mapping of each ``role=column``; several with commas or by repeating the option."""
+    pairs = {}
     for pair in (part for value in values for part in value.split(",")):
         role, sign, column = pair.partition("=")
         if not sign or not role.strip() or not column.strip():
             raise click.BadParameter(f"'{pair}': expected time=Time,close=Last")
-        found[role.strip()] = column.strip()
-    return found
+        pairs[role.strip()] = column.strip()
+    return pairs
 
 
-# How files are to be understood.
+# Options that describe the format of files.
 understanding = options.stacked(
     click.option("--tickers", callback=_list, help="A,B in this order.  [default: all]"),
-    click.option("--timeframe", type=click.Choice(TIMEFRAMES), help="[default: found out]"),
+    click.option("--timeframe", type=click.Choice(TIMEFRAMES), help="[default: detected]"),
     click.option("--columns", multiple=True, callback=_pairs, help="time=Time,close=Last."),
     click.option(
         "--layout",
         type=click.Choice(["files", "long", "wide"]),
-        help="One file a ticker, a ticker column, or columns of each.  [default: found out]",
+        help="One file a ticker, a ticker column, or columns of each.  [default: detected]",
     ),
     click.option("--timezone", default="", help="Zone of stamps without one: Europe/Berlin."),
     click.option("--exchange-timezone", default="", help="Zone of sessions, if another."),
     click.option(
         "--stamp",
         type=click.Choice(["open", "close"]),
-        help="What intraday stamps are.  [default: open]",
+        help="Meaning of intraday stamps.  [default: open]",
     ),
     click.option("--date-format", default="", help="'%d.%m.%Y %H:%M:%S', or s, ms, us, ns."),
     click.option("--separator", default="", help="Separator of a CSV file."),
@@ -59,7 +59,7 @@ understanding = options.stacked(
     click.option(
         "--align",
         type=click.Choice(["intersection", "union"]),
-        help="Bars that all tickers have, or each ticker's own.  [default: intersection]",
+        help="Bars of all tickers, or bars of any ticker.  [default: intersection]",
     ),
     click.option("--repair", callback=_list, help="sort,forward_fill:3 ...: docs/config.md."),
 )
@@ -70,7 +70,7 @@ def command() -> None:
     """Bring data into the project.
 
     A dataset is a [datasets.NAME] table of podium.toml and the files it names; podium check NAME
-    looks at them again at any time.
+    checks them at any time.
     """
 
 
@@ -78,18 +78,18 @@ def command() -> None:
 @click.argument("name")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @understanding
-@click.option("--resample", type=click.Choice(TIMEFRAMES), help="Make coarser bars of them.")
-@click.option("--day-starts-at", default="", help="17:00: where days begin.  [default: 00:00]")
+@click.option("--resample", type=click.Choice(TIMEFRAMES), help="Aggregate to coarser bars.")
+@click.option("--day-starts-at", default="", help="Start of days: 17:00.  [default: 00:00]")
 @click.option("--week-ends", type=click.Choice(["friday", "sunday"]), help="[default: friday]")
-@click.option("--adjust/--no-adjust", default=None, help="By adj_close or factor columns.")
+@click.option("--adjust/--no-adjust", default=None, help="Use adj_close or factor columns.")
 @click.option("--validation", type=click.Path(path_type=Path), help="Second .npz of sequences.")
 @click.option("--copy", is_flag=True, help="Copy the files into data/NAME.")
 @options.common
 def add(cli: CliContext, name: str, paths: tuple[Path, ...], **settings: Any) -> None:
     """Name a FILE, folder or 'pattern' of bars or sequences as dataset NAME.
 
-    CSV, Parquet and .npz. Looks at all of it first, prints what it found, and appends a table to
-    podium.toml; what loading would refuse is told and nothing is written (exit code 7).
+    CSV, Parquet and .npz. Reads all files, prints a summary, and appends a table to podium.toml.
+    Files that loading would refuse are an error, and nothing is written (exit code 7).
     """
     from podium.steps.data.data import add as add_dataset
 
@@ -99,7 +99,7 @@ def add(cli: CliContext, name: str, paths: tuple[Path, ...], **settings: Any) ->
 
 @command.command()
 @click.argument("what", type=click.Choice(["demo", "glucose"]))
-@click.option("--name", default="", help="Of the dataset.  [default: us4, glucose]")
+@click.option("--name", default="", help="Name of the dataset.  [default: us4, glucose]")
 @options.common
 def make(cli: CliContext, what: str, name: str) -> None:
     """Write the demo bars, or windows of a glucose sensor, into data/ and name them."""

@@ -6,14 +6,17 @@ import click
 
 from podium.cli import options
 from podium.cli.options import CliContext
+from podium.render.table import counted
 
 
 @click.command()
 @options.common
 def command(cli: CliContext) -> int:
-    """Check the installation and, inside a project, all it stands on. Ends with 7 on a fault."""
+    """Check the installation and, inside a project, its files; exit code 7 on a fault."""
     from podium.steps.archive.doctor import doctor
 
     checks = doctor(cli.folder)
+    faults = sum(not check.ok for check in checks)
+    cli.out.lead(f"{counted(len(checks), 'check')}, {counted(faults, 'fault')}\n")
     cli.out.answer("checks", [vars(check) for check in checks])
     return 0 if all(check.ok for check in checks) else 7

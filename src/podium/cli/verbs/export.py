@@ -1,4 +1,4 @@
-"""Start: hand out trials as lines, a table, Optuna's studies, or a bundle with their models."""
+"""Start: export trials as lines, a table, Optuna studies, or a bundle with their models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMATS = ("jsonl", "sweep", "csv", "optuna-journal", "optuna-sqlite")
 
 @click.command()
 @click.argument("ids", nargs=-1)
-@click.option("--to", type=click.Path(path_type=Path), help="A new file.  [default: print it]")
+@click.option("--to", type=click.Path(path_type=Path), help="New file.  [default: stdout]")
 @click.option(
     "--format",
     "form",
@@ -26,47 +26,47 @@ FORMATS = ("jsonl", "sweep", "csv", "optuna-journal", "optuna-sqlite")
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path),
-    help="A new .tar or .tar.gz for podium import elsewhere.",
+    help="New .tar or .tar.gz for podium import in another project.",
 )
 @options.common
 def command(
     cli: CliContext, ids: tuple[str, ...], to: Path | None, form: str | None, bundle: Path | None
 ) -> None:
-    """Export what IDS name (studies, trials, candidates), or everything.
+    """Export the studies, trials and candidates with these IDS, or everything.
 
-    A bundle takes along scores, curves, notes, models and evidence; a candidate in it brings its
-    ancestors and every trial of the studies it was chosen from.
+    A bundle has scores, curves, notes, models and evidence; with a candidate it has its ancestors
+    and every trial of the studies it was chosen from.
     """
     out = cli.out
     if bundle is not None:
         if to or form:
-            raise UsageError("--bundle names its own file", "no --to and no --format beside it")
+            raise UsageError("--bundle is given with --to or --format", "one of them")
         _bundle(cli, bundle, ids)
         return
     if form == "optuna-sqlite" and to is None:
-        raise UsageError("a database cannot be printed", "--to FILE beside --format optuna-sqlite")
+        raise UsageError("a database cannot be printed", "--format optuna-sqlite with --to FILE")
     from podium.steps.archive import export
 
     with cli.opened() as project:
-        found = export.export(project, form or "jsonl", ids)
+        result = export.export(project, form or "jsonl", ids)
         if to is not None:
-            export.write(to, found)
-    for each in found.left:
+            export.write(to, result)
+    for each in result.left:
         out.say(f"left out: {each}")
     if to is None:
-        sys.stdout.write(found.content.decode())
+        sys.stdout.write(result.content.decode())
         return
-    out.facts("export", {"file": str(to), "trials": found.trials, "bytes": len(found.content)})
+    out.facts("export", {"file": str(to), "trials": result.trials, "bytes": len(result.content)})
 
 
 def _bundle(cli: CliContext, path: Path, ids: tuple[str, ...]) -> None:
     from podium.steps.archive import bundle as bundles
 
     with cli.opened() as project:
-        found = bundles.write(project, path, ids)
-    for each in found.left:
+        result = bundles.write(project, path, ids)
+    for each in result.left:
         cli.out.say(f"left out: {each}")
-    counts = {kind: found.counts[kind] for kind in bundles.COUNTED}
-    facts = {**counts, "artefact": found.artifacts, "bytes": found.bytes}
-    cli.out.facts("bundle", {"bundle": str(found.path), **facts})
-    cli.out.hint(f"podium import {found.path} --project OTHER")
+    counts = {kind: result.counts[kind] for kind in bundles.COUNTED}
+    facts = {**counts, "artefact": result.artifacts, "bytes": result.bytes}
+    cli.out.facts("bundle", {"bundle": str(result.path), **facts})
+    cli.out.hint(f"podium import {result.path} --project OTHER")

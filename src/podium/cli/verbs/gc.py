@@ -1,4 +1,4 @@
-"""Start: remove kept models that are not needed any more, and strays."""
+"""Start: remove models of trials by rank, age and size, and files without an owner."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--keep-best", type=click.IntRange(min=1), help="So many best of each group stay.")
-@click.option("--older-than", metavar="AGE", help="Only what ended longer ago: 30d, 12h, 2w.")
-@click.option("--max-size", metavar="SIZE", help="Only until all models fit into it: 5GiB.")
-@click.option("--dry-run", is_flag=True, help="Show what would go; remove nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--keep-best", type=click.IntRange(min=1), help="Best models of each group to keep.")
+@click.option("--older-than", metavar="AGE", help="Only of trials that ended before: 30d, 12h, 2w.")
+@click.option("--max-size", metavar="SIZE", help="Only until all models fit into this size: 5GiB.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
+@click.option("--yes", is_flag=True, help="Remove without a prompt.")
 @options.common
 def command(
     cli: CliContext,
@@ -34,49 +34,50 @@ def command(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Remove models of trials by rank, age and size, and what nothing refers to.
+    """Remove models of trials by rank, age and size, and files that nothing refers to.
 
-    A model goes when every rule that is given lets it go; without a rule only strays go. What a
-    candidate, evidence, or a file such as models/active_model.txt refers to always stays, and so
-    does the best of each group, that is of the trials judged on the same data, task, split and
-    metric. The record keeps every trial with its figures and notes that its model was removed.
+    A model is removed when it meets every given rule; without a rule only files without an owner
+    are. Models that a candidate, evidence, or a file such as models/active_model.txt refers to
+    stay, and so does the best of each group: trials judged on the same data, task, split and
+    metric. The record keeps every trial with its figures, and notes that its model was removed.
     """
     from podium.steps.archive.gc import GcRules, collect, plan
 
     out = cli.out
     rules = GcRules(keep_best, seconds_of(older_than, "--older-than"), bytes_of(max_size))
     with cli.opened() as project:
-        found = plan(project, rules)
-        if dry_run or not found.removals:
-            _show(out, found, "would go")
+        planned = plan(project, rules)
+        if dry_run or not planned.removals:
+            _show(out, planned, "would be removed")
             return
         if not yes:
             if out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise UsageError(
-                    f"{len(found.removals)} folders would be removed and nobody can be asked here",
+                    f"{len(planned.removals)} folders would be removed, and there is no terminal "
+                    "to confirm it",
                     "--yes",
-                    "look first: podium gc --dry-run with the same rules",
+                    "to list them: podium gc --dry-run with the same rules",
                 )
-            _show(out, found, "would go")
-            if not click.confirm(f"Remove {len(found.removals)} folders?", err=True):
+            _show(out, planned, "would be removed")
+            if not click.confirm(f"Remove {len(planned.removals)} folders?", err=True):
                 out.say("nothing was removed")
                 return
-        done = collect(project, found, rules)
+        done = collect(project, planned, rules)
     if yes:
-        _show(out, done, "gone")
+        _show(out, done, "removed")
     else:
         out.say(f"{len(done.removals)} folders removed")
 
 
-def _show(out: Output, found: Plan, verb: str) -> None:
-    items = [vars(removal) for removal in found.removals]
+def _show(out: Output, result: Plan, verb: str) -> None:
+    items = [vars(removal) for removal in result.removals]
+    total = sum(removal.bytes for removal in result.removals)
+    folders = f"{len(items)} folders, {size(total)}, {verb}" if items else "nothing to remove"
+    out.lead(f"{folders}; {result.stay} models, {size(result.bytes)}, stay")
     if out.as_json:
-        facts: dict[str, Any] = {"stay": found.stay, "bytes": found.bytes}
-        out.answer("gc", [{"removals": items, "remarks": found.remarks, **facts}])
+        facts: dict[str, Any] = {"stay": result.stay, "bytes": result.bytes}
+        out.answer("gc", [{"removals": items, "remarks": result.remarks, **facts}])
         return
-    show_removals(out, "gc", found.removals)
-    total = sum(removal.bytes for removal in found.removals)
-    told = f"{len(items)} folders, {size(total)}, {verb}" if items else "nothing to remove"
-    out.say(f"{told}; {found.stay} models, {size(found.bytes)}, stay")
-    for remark in found.remarks:
+    show_removals(out, "gc", result.removals)
+    for remark in result.remarks:
         out.say(remark)

@@ -1,4 +1,4 @@
-"""Start: take in runs of other tools, or a bundle of another project."""
+"""Start: import runs of other tools, or a bundle of another project."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ SHOWN = 20
 
 @click.command()
 @click.argument("place", metavar="FILE_OR_URL")
-@click.option("--as", "importer", help="Read it as this: podium list importers, or bundle.")
-@click.option("--slot", help="Whose searches the configs count for.  [default: the default slot]")
+@click.option("--as", "importer", help="Format: podium list importers, or bundle.")
+@click.option("--slot", help="Slot that the configs count for.  [default: the default slot]")
 @click.option("--study", help="Only this study of an Optuna storage.")
 @click.option("--experiment", help="Only this experiment of an MLflow store.")
 @click.option(
     "--trust-pickle",
     is_flag=True,
-    help="Load an Optuna pickle, which runs its author's code; keep those of a bundle, unopened.",
+    help="Load an Optuna pickle, which runs its author's code; accept those of a bundle, unopened.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what is new in it; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what is new; write nothing.")
 @options.common
 def command(
     cli: CliContext,
@@ -42,7 +42,7 @@ def command(
     trust_pickle: bool,
     dry_run: bool,
 ) -> None:
-    """Take in what FILE_OR_URL holds: what is new is written, the same again adds nothing.
+    """Import FILE_OR_URL: new runs are written, and importing them again adds nothing.
 
     A sweep_results.json, an experiments_log.jsonl, an Optuna journal, database or pickle, an
     MLflow database or server, or a bundle of podium export.
@@ -51,7 +51,7 @@ def command(
 
     out = cli.out
     with cli.opened() as project:
-        found = import_(
+        result = import_(
             project,
             place,
             importer=importer,
@@ -63,10 +63,10 @@ def command(
         )
         declared = project.config.metrics
     if dry_run:
-        out.say("nothing was written; without --dry-run this would be")
-    if found.bundle is not None:
-        _tell_bundle(out, found)
-        if found.bundle.put.added["candidate"] and not dry_run:
+        out.say("dry run: nothing was written")
+    if result.bundle is not None:
+        _show_bundle(out, result)
+        if result.bundle.put.added["candidate"] and not dry_run:
             out.hint("podium list candidates")
         return
     out.answer(
@@ -74,55 +74,54 @@ def command(
         [
             {
                 "source": group.source,
-                "read by": found.importer,
-                "slot": found.slot or None,
+                "read by": result.importer,
+                "slot": result.slot or None,
                 "new": group.new,
                 "known before": group.known,
                 "left out": len(group.problems),
                 **({"why left out": group.problems} if out.as_json else {}),
             }
-            for group in found.groups
+            for group in result.groups
         ],
     )
-    problems = [problem for group in found.groups for problem in group.problems]
+    problems = [problem for group in result.groups for problem in group.problems]
     for problem in problems[:SHOWN]:
         out.say(problem)
     if len(problems) > SHOWN:
-        out.say(f"... and {len(problems) - SHOWN} more; --json has all of them")
-    metrics = sorted({name for group in found.groups for name in group.metrics})
-    told = {name: way for group in found.groups for name, way in group.directions.items()}
+        out.say(f"... and {len(problems) - SHOWN} more; --json lists all")
+    metrics = sorted({name for group in result.groups for name in group.metrics})
+    ways = {name: way for group in result.groups for name, way in group.directions.items()}
     for name in metrics:
         if not _has_direction(name, declared):
-            way = f'"{told[name]}"' if name in told else '"min"  (or "max")'
+            way = f'"{ways[name]}"' if name in ways else '"min"  (or "max")'
             out.say(f"to rank by {name}, add to podium.toml:  [metrics]  {name} = {way}")
-    if any(group.new for group in found.groups) and metrics and not dry_run:
+    if any(group.new for group in result.groups) and metrics and not dry_run:
         out.hint(f"podium list trials --sort {metrics[0]} --limit 5")
 
 
-def _tell_bundle(out: Output, found: Import) -> None:
+def _show_bundle(out: Output, result: Import) -> None:
     from podium.steps.archive.bundle import COUNTED
 
-    taken = found.bundle
-    assert taken is not None
-    put = taken.put
+    imported = result.bundle
+    assert imported is not None
+    put = imported.put
     facts = {
-        "from": taken.origin,
+        "from": imported.origin,
         **{f"new: {kind}": put.added[kind] for kind in COUNTED},
-        "new: artefact": taken.artifacts,
+        "new: artefact": imported.artifacts,
         **{f"known before: {kind}": put.known[kind] for kind in COUNTED[:3]},
     }
     out.facts("import", facts)
     for before, after in put.renamed:
-        out.say(f"{before} is taken here; it is now {after}")
-    for slot in taken.undeclared:
+        out.say(f"{before} exists here; the imported one is {after}")
+    for slot in imported.undeclared:
         out.say(
-            f"podium.toml declares no slot '{slot}': what is for it is on record, and can be "
+            f"podium.toml declares no slot '{slot}'; its candidates are on record, and can be "
             "promoted once it does"
         )
     if put.added["candidate"]:
         out.say(
-            "candidates come in stage development; decisions of the other project were not taken "
-            "over"
+            "candidates are in stage development; decisions of the other project are not imported"
         )
 
 

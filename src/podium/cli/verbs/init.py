@@ -22,14 +22,14 @@ from podium.cli.output import Output
 def command(folder: Path, demo: bool, compat: bool, quiet: bool) -> None:
     """Create a project in FOLDER: podium.toml, and with --demo its data.
 
-    An existing podium.toml is left alone (exit code 6). With --compat FOLDER may be a project
-    already; it then gets only the modules that older scripts import, and no file is overwritten.
+    An existing podium.toml is not changed (exit code 6). With --compat, FOLDER may be a project: it
+    gets the modules that older scripts import, and no file is overwritten.
     """
     from podium.config import FILE
     from podium.steps.archive.init import init
 
     out = Output(quiet=quiet)
-    was_there = (folder / FILE).exists()
+    existed = (folder / FILE).exists()
     print(init(folder, demo=demo, compat=compat, say=out.say))
-    if not was_there:
+    if not existed:
         out.hint(f"cd {folder}", "podium run" if demo else "podium data add NAME FILES")

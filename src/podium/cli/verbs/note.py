@@ -1,4 +1,4 @@
-"""Judge: say something about a trial, a candidate or anything else with an id."""
+"""Judge: add a note to a trial, a candidate or any other id."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from podium.cli.options import CliContext
 @click.argument("words", metavar="TEXT", nargs=-1, required=True)
 @options.common
 def command(cli: CliContext, name: str, words: tuple[str, ...]) -> None:
-    """Append TEXT, with the date and your name, to what is known about ID.
+    """Append TEXT, with the date and your name, to the notes of ID.
 
-    ID is any id or run id; its beginning is enough. Notes are never changed or removed; they are
-    shown by `podium show`, by trackers and in hyperparams/sweep_results.json.
+    ID is any id or run id; its beginning is enough. Notes are never changed or removed; podium
+    show, trackers and hyperparams/sweep_results.json have them.
     """
     from podium.ledger.notes import note_line
     from podium.steps.archive.note import note

@@ -7,14 +7,14 @@ import click
 
 @click.command()
 @click.argument("slot")
-@click.option("--json", "as_json", is_flag=True, help="Every fact instead of the path.")
+@click.option("--json", "as_json", is_flag=True, help="Print all facts as JSON.")
 @click.option(
     "--project",
     "folder",
     help="Folder in or below the project.  [default: PODIUM_PROJECT, else here]",
 )
 def command(slot: str, as_json: bool, folder: str | None) -> None:
-    """Print where the champion of SLOT lies. Ends with 3 when nobody holds it."""
+    """Print the folder of SLOT's champion; exit code 3 without one."""
     from podium import resolve
 
     place = ["--project", folder] if folder else []

@@ -15,13 +15,13 @@ from podium.cli.output import Output
 @click.argument("folder", type=click.Path(path_type=Path))
 @options.loudness
 def command(source: Path, folder: Path, quiet: bool) -> None:
-    """Lay out the project of the backup SOURCE in FOLDER, which must be new or empty."""
+    """Unpack the project of the backup SOURCE in FOLDER, which must be new or empty."""
     from podium.plugin import FOLDER
     from podium.steps.archive.restore import restore
 
     out = Output(quiet=quiet)
     print(restore(source, folder))
     if (folder / FOLDER).is_dir():
-        out.say(f"{FOLDER}/ holds code that steps run: look at it if the backup is somebody else's")
+        out.say(f"{FOLDER}/ has code that steps run: read it if the backup is from someone else")
     out.say("the bars are not in a backup: put them back before podium run")
     out.hint(f"cd {folder}", "podium list slots")

@@ -1,4 +1,4 @@
-"""Serve: let a challenger forecast beside a slot's champion; podium check compares them."""
+"""Serve: store forecasts of a challenger beside the champion's; podium check compares them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from podium.cli.options import CliContext
 @click.command()
 @click.argument("slot")
 @click.argument("candidate", required=False)
-@click.option("--end", is_flag=True, help="Nobody does from now on.")
-@click.option("--reason", default="", help="Why; kept.")
+@click.option("--end", is_flag=True, help="End the shadow.")
+@click.option("--reason", default="", help="Reason for the record.")
 @options.common
 def command(cli: CliContext, slot: str, candidate: str | None, end: bool, reason: str) -> None:
-    """Let CANDIDATE forecast in the shadow of SLOT's champion; without it, tell who does.
+    """Make CANDIDATE the shadow of SLOT; without it, show the shadow.
 
-    Its forecasts are stored beside the champion's by podium predict --store and run --refresh, and
-    never served. Who asked for it, when and why is on record.
+    podium predict --store and podium run --refresh store its forecasts beside the champion's; they
+    are not served. The record has the actor, the time and the reason.
     """
     from podium.steps.serving.shadow import shadow
 
     with cli.opened() as project:
-        found = shadow(project, slot, candidate, end=end, reason=reason)
-    told = vars(found)
-    cli.out.facts("shadow", {"ended": True, **told} if end else told)
+        facts = vars(shadow(project, slot, candidate, end=end, reason=reason))
+    cli.out.facts("shadow", {"ended": True, **facts} if end else facts)
     if not end:
         cli.out.hint(f"podium predict {slot} --store", f"podium check {slot}")

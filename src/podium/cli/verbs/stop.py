@@ -1,4 +1,4 @@
-"""Search: ask what is running to stop, from another terminal."""
+"""Search: stop running steps from another terminal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from podium.cli.options import CliContext
 
 @click.command()
 @options.slot
-@click.option("--now", is_flag=True, help="Do not wait for the running trials.")
-@click.option("--wait", type=float, default=600.0, show_default=True, help="Seconds, at most.")
+@click.option("--now", is_flag=True, help="Interrupt the running trials.")
+@click.option("--wait", type=float, default=600.0, show_default=True, help="Seconds to wait.")
 @options.common
 def command(cli: CliContext, slot: str | None, now: bool, wait: float) -> None:
-    """Stop what runs on SLOT, or everything that runs here, as Ctrl-C would.
+    """Stop the step of SLOT, or all running steps, like Ctrl-C.
 
-    Running trials are recorded first, and the same command goes on later; --now is Ctrl-C twice.
+    Running trials end first, and the same command continues later; --now is Ctrl-C twice.
     """
     from podium.errors import ConflictError
     from podium.steps.archive.status import stop
@@ -27,6 +27,6 @@ def command(cli: CliContext, slot: str | None, now: bool, wait: float) -> None:
     if left:
         names = ", ".join(f"podium {facts['verb']} for {facts['slot']}" for facts in left)
         raise ConflictError(
-            f"{names} goes on after {wait:g} s",
-            fix="wait longer: it stops once its running trials have ended; or say --now",
+            f"{names} still runs after {wait:g} s",
+            fix="wait longer, as it stops once its running trials have ended, or use --now",
         )

@@ -1,4 +1,4 @@
-"""Search: bring the files beside the record, and MLflow, up to it."""
+"""Search: update users' files and MLflow from the record."""
 
 from __future__ import annotations
 
@@ -13,48 +13,47 @@ MISSING, FAULT = 4, 7
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Only tell what waits, and what is missing or differs.")
-@click.option("--repair", is_flag=True, help="Send again what MLflow has lost.")
+@click.option("--check", is_flag=True, help="Compare and change nothing.")
+@click.option("--repair", is_flag=True, help="Send runs again that are gone from MLflow.")
 @options.mlflow
 @options.common
 def command(cli: CliContext, check: bool, repair: bool) -> int:
-    """Write the files that are read beside the record, and send to MLflow what it lacks.
+    """Write users' files from the record, and send waiting items to MLflow.
 
-    What MLflow refused before is tried again, and what somebody changed of a candidate's tags,
-    version or alias is set right. Ends with 7 when MLflow does not answer or refuses something
-    (nothing is lost; the same command goes on), and --check with 4 when something waits, is missing
-    or differs.
+    Refused items are sent again, and changed tags, versions and aliases of candidates are restored.
+    Exit code 7 when MLflow does not answer or refuses an item, which stays in the record; with
+    --check 4 when something waits, is missing or differs.
     """
     from podium.steps.workspace import sync as step
 
     with cli.opened() as project:
-        found = step.check(project) if check else step.sync(project, repair=repair)
-        elsewhere = step.elsewhere(project, found.target)
-    facts: dict[str, Any] = {} if check else {"files": found.files or "up to date"}
-    if found.target is None:
+        result = step.check(project) if check else step.sync(project, repair=repair)
+        elsewhere = step.elsewhere(project, result.target)
+    facts: dict[str, Any] = {} if check else {"files": result.files or "up to date"}
+    if result.target is None:
         facts["mlflow"] = "off"
     else:
-        facts |= {"mlflow": found.target.shown, "experiment": found.target.experiment}
-        facts |= {} if check else {"sent": found.sent}
-        facts |= {"waiting": found.waiting, "refused": len(found.refused)}
+        facts |= {"mlflow": result.target.shown, "experiment": result.target.experiment}
+        facts |= {} if check else {"sent": result.sent}
+        facts |= {"waiting": result.waiting, "refused": len(result.refused)}
         if check:
-            facts |= {"missing": len(found.missing), "differing": len(found.differing)}
+            facts |= {"missing": len(result.missing), "differing": len(result.differing)}
     cli.out.facts("sync", facts)
-    for refused in found.refused:
+    for refused in result.refused:
         cli.out.say(f"refused: {refused}")
-    for missing in found.missing:
+    for missing in result.missing:
         cli.out.say(f"missing: {missing}")
-    for candidate, words in found.differing.items():
-        for told in words:
-            cli.out.say(f"differs: {candidate}: {told}")
-    for other in elsewhere:
-        cli.out.say(other)
-    if found.stopped:
-        cli.out.say(f"podium: {found.stopped}")
-    if found.missing:
+    for candidate, words in result.differing.items():
+        for difference in words:
+            cli.out.say(f"differs: {candidate}: {difference}")
+    for message in elsewhere:
+        cli.out.say(message)
+    if result.stopped:
+        cli.out.say(f"podium: {result.stopped}")
+    if result.missing:
         cli.out.hint("podium sync --repair")
-    elif check and not found.is_whole:
+    elif check and not result.is_whole:
         cli.out.hint("podium sync")
-    if found.is_whole:
+    if result.is_whole:
         return 0
     return MISSING if check else FAULT

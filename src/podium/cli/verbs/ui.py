@@ -1,4 +1,4 @@
-"""Judge: open MLflow's pages on the store this project is shown in."""
+"""Judge: start MLflow's pages on the store of this project."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from podium.cli.options import CliContext
     type=click.IntRange(1, 65535),
     default=5000,
     show_default=True,
-    help="Where on this machine.",
+    help="Port on this machine.",
 )
 @options.mlflow
 @options.common
 def command(cli: CliContext, port: int) -> None:
-    """Start MLflow's pages and tell the address of this project's experiment; Ctrl-C ends them.
+    """Start MLflow's pages and print the address of this project's experiment; Ctrl-C ends them.
 
-    Where runs go to a server, it has its own pages, and only their address is told.
+    A tracking server has its own pages; then only their address is printed.
     """
     from podium.steps.archive.ui import ui
 
-    # Whoever asks for the pages means MLflow, whether new runs go there by themselves or not.
+    # The pages need MLflow, also where new runs are not sent.
     cli.settings["mlflow.enabled"] = True
     with cli.opened() as project:
         pages = ui(project, port)
@@ -37,6 +37,6 @@ def command(cli: CliContext, port: int) -> None:
     if pages.command:
         cli.out.say("starting MLflow's pages; Ctrl-C ends them")
         sys.stdout.flush()
-        # MLflow puts files of its own where it runs.
+        # MLflow writes files into its working directory.
         os.chdir(root)
         os.execve(pages.command[0], list(pages.command), dict(pages.environment))

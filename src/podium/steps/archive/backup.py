@@ -19,13 +19,13 @@ from podium.steps.workspace.project import Project
 
 CONTENTS = "backup.json"
 PACKING = Packing("backup", CONTENTS, 1, "podium backup")
-# Where a restored project has the record that a server held.
+# Record of a restored project, where the original one is on a server.
 RECORD = "podium.db"
 
 
 @dataclass(frozen=True)
 class Backup:
-    """A written backup: where it is, how many artefacts, files of plugins and bytes it holds."""
+    """A written backup: its path, number of artefacts and of plugin files, and size."""
 
     path: Path
     artifacts: int
@@ -36,24 +36,27 @@ class Backup:
 def backup(project: Project, destination: Path) -> Backup:
     """Write podium.toml, the record, its artefacts and ``plugins/`` into one tar file.
 
-    The copy of the record is of one moment and disturbs no run that is at work. It is an SQLite
-    file even where a server holds the record (then with this project's part of it), and the
-    podium.toml in the backup names that file, so it can be restored on any machine. Every
-    artefact's hashes are checked on the way. Bars are not in it: they are the project's input, and
-    their fingerprints are on record.
+    The copy of the record is consistent and does not disturb running steps. It is an SQLite file,
+    also where a server holds the record (then with the rows of this project), and the podium.toml
+    in the backup names it, so that any machine can restore it. The hashes of all artefacts are
+    checked. Bars are not included; their fingerprints are on record.
 
     Parameters
     ----------
     destination : Path
-        A file that does not exist, ``.tar`` or ``.tar.gz``.
+        A new file, ``.tar`` or ``.tar.gz``.
+
+    Returns
+    -------
+    Backup
 
     Raises
     ------
     ConflictError
-        The destination exists; it is left as it is.
+        The destination exists; it is not changed.
     UsageError
-        The destination is no tar file, record or store lie outside the project, or podium.toml
-        says where the record is in a way that cannot be rewritten.
+        The destination is no tar file, record or store are outside the project, or ``ledger.url``
+        in podium.toml cannot be rewritten.
     DataError
         An artefact is missing or was changed, or the disk is full.
     """
@@ -81,7 +84,7 @@ def backup(project: Project, destination: Path) -> Backup:
 
 
 def _bundles(record: Path, root: Path) -> list[Path]:
-    """Files of the evaluations that are there, which signatures are about."""
+    """Files of the evaluations, which signatures refer to."""
     return [
         path
         for folder in sorted(evaluation_folders(record))
@@ -91,7 +94,7 @@ def _bundles(record: Path, root: Path) -> list[Path]:
 
 
 def _plugins(root: Path) -> list[Path]:
-    """Every file of the project's members but hidden ones and what Python compiled."""
+    """Files of the project's plugins without hidden and compiled ones."""
     folder = root / plugin.FOLDER
     return [
         path
@@ -102,10 +105,7 @@ def _plugins(root: Path) -> list[Path]:
 
 
 def _artifacts(record: Path, store: Path) -> list[tuple[str, str]]:
-    """(folder, hash) of every candidate's artefact, and of those models of trials that are there.
-
-    A candidate without its artefact is worth nothing; a trial without its model is still a trial.
-    """
+    """(folder, hash) of the artefacts of candidates, and of the existing models of trials."""
     found, hashes = artifacts_named(record)
     for name in hashes:
         folder = artifact.folder_of(name)
@@ -120,37 +120,37 @@ def _inside(project: Project, place: Path, key: str) -> str:
     except ValueError:
         raise UsageError(
             f"{key} is {place}, outside the project",
-            "a place inside it",
-            "back that place up by its own means",
+            "a folder in the project",
+            "make a separate backup of it",
         ) from None
 
 
 def naming(text: str, url: str) -> str:
-    """Text of a podium.toml with another ``ledger.url``; the rest of it stays as it is.
+    """Text of a podium.toml with another ``ledger.url`` and no other change.
 
     Raises
     ------
     UsageError
-        The URL is written in a way that cannot be found again in the text.
+        The URL cannot be replaced in the text.
     """
     settings = tomllib.loads(text)
     section = settings.get("ledger", {})
     if section.get("url", LedgerSection.url) == url:
         return text
     if "url" in section:
-        told = section["url"]
-        wanted = [text.replace(mark + told + mark, f'"{url}"') for mark in ('"', "'")]
+        present = section["url"]
+        texts = [text.replace(mark + present + mark, f'"{url}"') for mark in ('"', "'")]
     elif "ledger" in settings:
-        wanted = [text.replace("[ledger]", f'[ledger]\nurl = "{url}"', 1)]
+        texts = [text.replace("[ledger]", f'[ledger]\nurl = "{url}"', 1)]
     else:
-        wanted = [f'{text.rstrip()}\n\n[ledger]\nurl = "{url}"\n'.lstrip()]
-    goal = {**settings, "ledger": {**section, "url": url}}
-    for each in wanted:
+        texts = [f'{text.rstrip()}\n\n[ledger]\nurl = "{url}"\n'.lstrip()]
+    expected = {**settings, "ledger": {**section, "url": url}}
+    for each in texts:
         with suppress(tomllib.TOMLDecodeError):
-            if tomllib.loads(each) == goal:
+            if tomllib.loads(each) == expected:
                 return each
     raise UsageError(
-        f"ledger.url in {FILE} is written in a way that podium cannot change",
+        f"ledger.url in {FILE} cannot be replaced",
         f'a line such as  url = "{LedgerSection().url}"  under [ledger]',
-        "write it like that",
+        "write it in this form",
     )

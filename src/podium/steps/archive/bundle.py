@@ -1,4 +1,4 @@
-"""Trials, candidates and their artefacts in one file, from one project into another."""
+"""Bundles: trials, candidates and their artefacts in one file, for another project."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from podium.steps.archive.tar import ENDINGS, Packer, Packing, packed, unpack
 from podium.steps.workspace.project import Project
 
 PACKING = Packing("bundle", "bundle.json", 1, "podium export --bundle")
-# Whose rows people are told the number of.
+# Tables whose numbers of rows are reported.
 COUNTED = ("study", "trial", "candidate", "evidence", "note")
 
 
@@ -37,7 +37,7 @@ class Bundle:
     counts : mapping
         Rows by table.
     left : tuple of str
-        What was asked for and is not in it, and why.
+        Omitted items, each with the reason.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class Bundle:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a file's name says that it is a tar."""
+    """Whether a file has the name of a tar file."""
     return path.name.endswith(ENDINGS)
 
 
@@ -58,22 +58,22 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
     Parameters
     ----------
     ids : sequence of str
-        Studies, trials or runs, candidates; everything where none is named.
+        Studies, trials or runs, candidates. Default: everything.
 
     Raises
     ------
     ConflictError
-        The destination exists; it is left as it is.
+        The destination exists; it is not changed.
     NotFoundError
-        No such thing, or no ended trial.
+        There is no such id, or no ended trial.
     DataError
         An artefact was changed, or a candidate's is missing.
     """
     with packed(destination, PACKING) as pack, project.ledger.reading() as tx:
         rows = named(project.reader, ids)
-        wanted = {kind: [row["id"] for row in of_kind] for kind, of_kind in rows.items()}
+        chosen = {kind: [row["id"] for row in of_kind] for kind, of_kind in rows.items()}
         choice = (
-            bundle.closure(project.ledger, tx, **wanted)
+            bundle.closure(project.ledger, tx, **chosen)
             if ids
             else bundle.all_ids(project.ledger, tx)
         )
@@ -99,17 +99,17 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
 
 @dataclass
 class _Writer:
-    """Adds rows and artefacts; what rows refer to is what must be added."""
+    """Adds rows, and the artefacts that they refer to."""
 
     project: Project
     pack: Packer
     counts: Counter[str] = field(default_factory=Counter)
-    # In the order they were met.
+    # In the order of the rows.
     artifacts: dict[str, None] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
 
     def add_rows(self, table: str, rows: Iterator[dict[str, Any]]) -> None:
-        """Add a table's rows, one a line."""
+        """Add the rows of a table, one a line."""
         with tempfile.TemporaryFile() as lines:
             for row in rows:
                 self.counts[table] += 1
@@ -122,38 +122,38 @@ class _Writer:
             self.pack.add_file(f"rows/{table}.jsonl", lines)
 
     def _prepare(self, trial: dict[str, Any]) -> None:
-        """Let a trial's model be where the store is; one that was removed is no more."""
+        """Make the path of a trial's model relative to the store; drop a removed model."""
         name, checkpoint = trial["artifact_hash"], trial["checkpoint"]
         if not name:
             return
         folder = self.folder(name)
         if not folder.exists():
             trial["artifact_hash"] = trial["checkpoint"] = None
-            self.left.append(f"the model of {trial['id']}, which is not in the store any more")
+            self.left.append(f"the model of {trial['id']}, which is no longer in the store")
         elif checkpoint is not None:
-            # The store may have been elsewhere when the trial ended.
+            # The store may have moved since the trial ended.
             inner = checkpoint.rpartition(f"{folder.name}/")[2]
             trial["checkpoint"] = f"{STORE}{folder.name}/{inner}"
 
     def folder(self, name: str) -> Path:
-        """Where an artefact lies."""
+        """Folder of an artefact."""
         return self.project.store / artifact.folder_of(name)
 
 
 @dataclass(frozen=True)
-class TakenIn:
-    """What a bundle brought.
+class ImportedBundle:
+    """Result of the import of a bundle.
 
     Parameters
     ----------
     origin : str
-        Project it is from, and the bundle's file.
+        Project of origin, and file of the bundle.
     put : ImportSummary
-        What is new, known and renamed.
+        New, known and renamed rows.
     artifacts : int
-        New in the store.
+        Number of new artefacts in the store.
     undeclared : tuple of str
-        Slots of it that podium.toml does not declare.
+        Slots that podium.toml does not declare.
     """
 
     origin: str
@@ -162,31 +162,35 @@ class TakenIn:
     undeclared: tuple[str, ...]
 
 
-class Undone(Exception):  # noqa: N818 - nothing went wrong
-    """Ends a transaction whose changes were only to be looked at."""
+class RollBack(Exception):  # noqa: N818 - no error
+    """Ends the transaction of a dry run."""
 
 
-def take_in(
+def import_bundle(
     project: Project, source: Path, *, dry_run: bool = False, trust_pickle: bool = False
-) -> TakenIn:
+) -> ImportedBundle:
     """Import a bundle into the project; every hash is checked before the first write.
 
     Parameters
     ----------
     trust_pickle : bool
-        Take in models with pickles too, which every candidate's first decision then says. podium
-        opens them no more than others.
+        Import models with pickles too, which is noted in the first decision of each candidate. No
+        pickle is opened.
+
+    Returns
+    -------
+    ImportedBundle
 
     Raises
     ------
     RefusedError
-        A model holds a pickle and nobody said that it may.
+        A model holds a pickle, and ``trust_pickle`` is False.
     NotFoundError
         There is no such file.
     DataError
         The bundle is damaged, forged, or of a newer podium; nothing was changed.
     ConflictError
-        Another step is at work on one of its slots.
+        A step works on one of its slots.
     """
     if not source.is_file():
         raise NotFoundError(f"no bundle at {source}", "a file written by podium export --bundle")
@@ -196,7 +200,7 @@ def take_in(
         contents = unpack(source, work, PACKING)
         _require_version(contents)
         origin = f"{contents.get('project')} ({contents.get('project_id')}), {source.name}"
-        # Every row is looked at before the first one is written.
+        # All rows are checked before the first one is written.
         slots, needed = set[str](), dict[str, None]()
         for table in bundle.TABLES:
             for row in _rows(work, table):
@@ -221,22 +225,22 @@ def take_in(
                     moved=lambda path: (registry / path.removeprefix(STORE)).as_posix(),
                 )
                 if dry_run:
-                    raise Undone
-                # Before the rows that refer to them are: a stop in between leaves strays only.
+                    raise RollBack
+                # Before the rows that refer to them: an interruption leaves unused models only.
                 project.store.mkdir(parents=True, exist_ok=True)
                 for name, folder in staged.items():
                     added += artifact.adopt(project.store, folder, name)
-        except Undone:
+        except RollBack:
             added = sum(not (project.store / artifact.folder_of(name)).exists() for name in staged)
     undeclared = tuple(sorted(put.slots - project.config.slots.keys()))
-    return TakenIn(origin, put, added, undeclared)
+    return ImportedBundle(origin, put, added, undeclared)
 
 
 def _pickles_in(work: Path, staged: Mapping[str, Path], *, trusted: bool) -> str:
-    """What the record says of the pickles among a bundle's models; empty where there are none."""
+    """Note on the pickles among a bundle's models; empty without any."""
     problems: list[Problem] = []
     for folder in staged.values():
-        # Its hashes were checked: it holds what its manifest names.
+        # The hashes of its manifest have been checked.
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
         try:
@@ -247,17 +251,17 @@ def _pickles_in(work: Path, staged: Mapping[str, Path], *, trusted: bool) -> str
         return ""
     if trusted:
         return f", {len(problems)} files with pickles trusted by --trust-pickle"
-    fix = "do not import what you do not trust; if you do, add --trust-pickle: it is recorded"
+    fix = "add --trust-pickle, which is put on record, only for a bundle that you trust"
     raise RefusedError.of([*problems[:-1], problems[-1]._replace(fix=fix)])
 
 
 def _require_version(contents: dict[str, Any]) -> None:
-    found = contents.get("record")
-    if not isinstance(found, int):
-        raise PACKING.refused(f"{PACKING.contents} does not say which record it is from")
-    if found > schema.VERSION:
+    version = contents.get("record")
+    if not isinstance(version, int):
+        raise PACKING.refused(f"{PACKING.contents} has no version of the record")
+    if version > schema.VERSION:
         raise DataError(
-            f"the bundle is from a record with schema {found}, of a newer podium",
+            f"the bundle is from a record with schema {version}, of a newer podium",
             f"at most {schema.VERSION}",
             "run: pip install --upgrade podium",
         )
@@ -278,12 +282,12 @@ def _rows(work: Path, table: str) -> Iterator[dict[str, Any]]:
 
 def _staged(work: Path, needed: Iterable[str]) -> dict[str, Path]:
     """Unpacked folder of each artefact that rows refer to, its hashes checked."""
-    found = {name: work / "artifacts" / artifact.folder_of(name) for name in needed}
-    for name, folder in found.items():
+    folders = {name: work / "artifacts" / artifact.folder_of(name) for name in needed}
+    for name, folder in folders.items():
         if not folder.is_dir():
             raise PACKING.refused(f"the bundle lacks the artefact {name[:12]}")
         try:
             artifact.foreign(folder, name)
         except DataError as error:
             raise PACKING.refused(error.problems[0].found.replace(f"{work}/", "")) from None
-    return found
+    return folders

@@ -1,7 +1,6 @@
-"""Remove intermediate results by rule: what steps left for people, and what nobody goes on with.
+"""Remove intermediate results by rule: output folders of steps, leftovers and logs.
 
-Models in the store, and what nothing refers to, are ``podium gc``'s; what clean asks of them is
-done by gc's own code, which knows what must stay.
+Models of the store are removed by the code of ``podium gc``, which knows the models in use.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from podium.steps.search.tuning_files import RESULTS
 from podium.steps.workspace import log
 from podium.steps.workspace.project import Project
 
-# Keys in [paths] of the folders that steps fill for people.
+# Keys in [paths] of the output folders of steps.
 FOLDERS = ("tuning", "extended", "plots", "final", "backtesting")
 EXTENDED, CONFIG = "extended_model_", "config.json"
 MAXIMIZE = "maximize"
@@ -37,15 +36,15 @@ _ID = re.compile(r"[a-z]+-[0-9a-z]{13}")
 
 @dataclass(frozen=True)
 class CleanRules:
-    """What goes beside what nobody can need: every rule that is given adds to it.
+    """Rules for removals beyond leftovers; each given rule adds to them.
 
     Parameters
     ----------
     keep_best : int, >= 1, optional
-        Of a search's checkpoints of each family, and of extended models, only so many best stay.
+        Number of best checkpoints of each family of a search, and of extended models, that stay.
     older_than : float, optional
-        Results of earlier searches and models, kept under their ids, that were written longer ago,
-        in seconds.
+        Age in seconds above which results of earlier searches and models, under their ids, are
+        removed.
     """
 
     keep_best: int | None = None
@@ -53,23 +52,22 @@ class CleanRules:
 
 
 def plan(project: Project, rules: CleanRules | None = None) -> Plan:
-    """What ``clean`` would remove; nothing is touched.
+    """Plan what ``clean`` removes; nothing is changed.
 
-    Without a rule: states of trials that no step goes on with and other left-overs of stopped
-    steps, and logs beyond ``[logs]``. Never the best checkpoint or model, nor what a pointer names,
-    nor results of whoever is or was champion or beta, and of their searches; of the store only what
-    gc lets go.
+    Without a rule: states of trials that no step continues, other leftovers of stopped steps, and
+    logs beyond ``[logs]``. The best checkpoint or model stays, and so do models that a pointer
+    names, and results of past and present champions and betas and of their searches.
     """
     rules = rules or CleanRules()
     removals = [one for one in gc.plan(project).removals if one.what == LEFT_OVER]
-    # Without a record there is nobody to ask what must stay.
-    stay = _Stay.of(project) if project.reader.exists else _Stay(frozenset(), "")
+    # Without a record nothing is known to be in use.
+    in_use = _InUse.of(project) if project.reader.exists else _InUse(frozenset(), "")
     for folder in _folders(project) if project.reader.exists else ():
         if rules.keep_best is not None:
-            removals += _checkpoints(project, folder, rules.keep_best, stay)
-            removals += _extended(project, folder, rules.keep_best, stay)
+            removals += _checkpoints(project, folder, rules.keep_best, in_use)
+            removals += _extended(project, folder, rules.keep_best, in_use)
         if rules.older_than is not None:
-            removals += _older(project, folder, rules.older_than, stay)
+            removals += _older(project, folder, rules.older_than, in_use)
     if rules.keep_best is not None and project.reader.exists:
         removals += _models(project, rules.keep_best)
     logs = project.config.logs
@@ -80,74 +78,77 @@ def plan(project: Project, rules: CleanRules | None = None) -> Plan:
 
 
 def clean(project: Project, agreed: Plan, rules: CleanRules | None = None) -> Plan:
-    """Remove what was agreed to, as far as it may still go; returns what was removed.
+    """Remove the results of a plan that still meet its rules, under the locks of all slots.
 
-    Nobody else is at work on any slot meanwhile.
+    Returns
+    -------
+    Plan
+        The removed results.
 
     Raises
     ------
     ConflictError
-        A step is at work on a slot.
+        A step runs on a slot.
     """
-    mine, gone = [], []
+    mine, removed = [], []
     for removal in agreed.removals:
         if removal.what == LOG:
-            # The log of this very command may have taken its place.
+            # The log may be in use by now.
             path = project.root / removal.path
             if not is_locked(path):
                 path.unlink(missing_ok=True)
-                gone.append(removal)
+                removed.append(removal)
         elif not removal.artifact_hash and removal.what != LEFT_OVER:
             mine.append(removal.path)
     of_gc = tuple(one for one in agreed.removals if one.artifact_hash or one.what == LEFT_OVER)
     if of_gc:
-        asked = replace(agreed, removals=of_gc)
-        gone += gc.collect(project, asked, gc.GcRules(keep_best=1), verb="clean").removals
+        planned = replace(agreed, removals=of_gc)
+        removed += gc.collect(project, planned, gc.GcRules(keep_best=1), verb="clean").removals
     if not mine:
-        return Plan(tuple(gone), 0, 0)
+        return Plan(tuple(removed), 0, 0)
     with gc.every_slot_locked(project, "clean"):
-        going = [one for one in plan(project, rules).removals if one.path in mine]
-        for number, removal in enumerate(going, 1):
+        due = [one for one in plan(project, rules).removals if one.path in mine]
+        for number, removal in enumerate(due, 1):
             _remove(project, project.root / removal.path)
             project.log.line(f"removed {removal.path}: {removal.what}, {removal.why}")
-            project.reporter.progress("clean", number, len(going))
+            project.reporter.progress("clean", number, len(due))
         for folder in _folders(project):
-            _forget_checkpoints(folder)
-    return Plan((*gone, *going), 0, 0)
+            _drop_checkpoints(folder)
+    return Plan((*removed, *due), 0, 0)
 
 
 @dataclass(frozen=True)
-class _Stay:
-    """What stays whatever the rules say.
+class _InUse:
+    """Results that stay in any case.
 
     Parameters
     ----------
     ids : frozenset of str
-        Candidates that are or were champion or beta, and the searches they come from.
-    told : str
-        What the small files say by which users' own programs find a model.
+        Past and present champions and betas, and their searches.
+    pointers : str
+        Contents of the files by which other programs find a model.
     """
 
     ids: frozenset[str]
-    told: str
+    pointers: str
 
     @classmethod
-    def of(cls, project: Project) -> _Stay:
+    def of(cls, project: Project) -> _InUse:
         reader = project.reader
         stages = (Stage.CHAMPION, Stage.BETA)
         moves = reader.select("decision", "candidate_id", accepted=1, to_stage=stages)
         moved = {row["candidate_id"] for row in moves}
-        found = reader.select("candidate", "id, study_id", id=moved)
-        ids = {name for row in found for name in row.values()}
+        rows = reader.select("candidate", "id, study_id", id=moved)
+        ids = {name for row in rows for name in row.values()}
         return cls(frozenset(ids), "\n".join(gc.pointers(project)))
 
     def names(self, path: Path, root: Path) -> bool:
-        """Whether a pointer leads into a folder."""
-        return path.relative_to(root).as_posix() in self.told
+        """Whether a pointer names a folder."""
+        return path.relative_to(root).as_posix() in self.pointers
 
 
 def _folders(project: Project) -> Iterator[Path]:
-    """Every folder of results that is there, of each slot."""
+    """Existing output folders of all slots."""
     places = [project.root, *(project.root / "slots" / slot for slot in gc.slots_of(project))]
     for place in places:
         for key in FOLDERS:
@@ -158,128 +159,128 @@ def _folders(project: Project) -> Iterator[Path]:
 
 
 def _owner(folder: Path) -> str:
-    """Id of whom podium wrote a folder's files for; empty where it did not write them."""
+    """Id of the owner of a folder; empty where podium did not write its files."""
     for path in sorted(folder.glob("*.json")):
         with suppress(OSError, ValueError, TypeError, KeyError):
-            told = json.loads(path.read_text(encoding="utf-8"))
-            # A model's files also name the search it comes from.
-            if told["podium"] and (owner := told.get("candidate") or told.get("study")):
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            # Files of a model name its search too.
+            if facts["podium"] and (owner := facts.get("candidate") or facts.get("study")):
                 return str(owner)
     return ""
 
 
-def _checkpoints(project: Project, folder: Path, best: int, stay: _Stay) -> list[Removal]:
+def _checkpoints(project: Project, folder: Path, best: int, in_use: _InUse) -> list[Removal]:
     """Checkpoints of a search beyond the best of each family."""
-    told = _results_of(folder)
-    sign = -1.0 if told.get("direction") == MAXIMIZE else 1.0
+    results = _results_of(folder)
+    sign = -1.0 if results.get("direction") == MAXIMIZE else 1.0
     by_family: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for trial in told.get("trials", ()):
+    for trial in results.get("trials", ()):
         if trial["checkpoint"] and (folder / trial["checkpoint"]).is_dir():
             by_family[trial["family"]].append(trial)
-    found = []
+    removals = []
     for family, trials in by_family.items():
         trials.sort(key=lambda t: math.inf if t["value"] is None else sign * t["value"])
         for rank, trial in enumerate(trials[best:], best + 1):
             path = folder / trial["checkpoint"]
-            if trial["id"] in (told.get("best"), told.get("chosen")):
+            if trial["id"] in (results.get("best"), results.get("chosen")):
                 continue
-            if not stay.names(path, project.root):
+            if not in_use.names(path, project.root):
                 why = f"rank {rank} of {len(trials)} of {family}"
-                found.append(removal_of(project, path, f"checkpoint of {trial['id']}", why))
-    return found
+                removals.append(removal_of(project, path, f"checkpoint of {trial['id']}", why))
+    return removals
 
 
-def _extended(project: Project, folder: Path, best: int, stay: _Stay) -> list[Removal]:
+def _extended(project: Project, folder: Path, best: int, in_use: _InUse) -> list[Removal]:
     """Folders of extended models beyond the best."""
     ranks = _ranks(folder)
     return [
         removal_of(project, path, "extended model", f"rank {rank} of {len(ranks)}")
         for rank, path in ranks.items()
-        if rank > best and not stay.names(path, project.root)
+        if rank > best and not in_use.names(path, project.root)
     ]
 
 
 def _models(project: Project, best: int) -> list[Removal]:
-    """What the store has of extended models beyond the best, as far as gc lets it go."""
-    wanted: set[str] = set()
-    kept: set[str] = set()
+    """Extended models in the store beyond the best, as far as gc may remove them."""
+    beyond: set[str] = set()
+    best_ones: set[str] = set()
     for folder in _folders(project):
         for rank, path in _ranks(folder).items():
             with suppress(OSError, ValueError, KeyError):
-                told = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-                (wanted if rank > best else kept).add(told["artifact_hash"])
-    models = gc.plan(project, gc.GcRules(keep_best=1)).removals if wanted - kept else ()
-    return [one for one in models if one.artifact_hash in wanted - kept]
+                facts = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+                (beyond if rank > best else best_ones).add(facts["artifact_hash"])
+    models = gc.plan(project, gc.GcRules(keep_best=1)).removals if beyond - best_ones else ()
+    return [one for one in models if one.artifact_hash in beyond - best_ones]
 
 
 def _ranks(folder: Path) -> dict[int, Path]:
-    """Extended models of a folder by their rank; only those that podium wrote."""
-    found = {}
+    """Extended models of a folder by rank, without those of others."""
+    ranks = {}
     for path in folder.glob(f"{EXTENDED}*"):
         rank = path.name.removeprefix(EXTENDED)
         if rank.isdigit() and (path / CONFIG).is_file():
-            found[int(rank)] = path
-    return dict(sorted(found.items()))
+            ranks[int(rank)] = path
+    return dict(sorted(ranks.items()))
 
 
-def _older(project: Project, folder: Path, age: float, stay: _Stay) -> list[Removal]:
-    """Results of earlier owners, kept under their ids."""
-    kept = [
+def _older(project: Project, folder: Path, age: float, in_use: _InUse) -> list[Removal]:
+    """Results of earlier owners, under their ids."""
+    earlier = [
         path
         for path in sorted(folder.iterdir())
         if path.is_dir() and _ID.fullmatch(path.name) and _owner(path) == path.name
     ]
-    kept.sort(key=_written, reverse=True)
+    earlier.sort(key=_written, reverse=True)
     if not _owner(folder):
-        # The folder itself is somebody else's, so that the newest of these is no earlier one.
-        kept = kept[1:]
+        # The folder has files of others, so that the newest of these is the present one.
+        earlier = earlier[1:]
     now = time.time()
     return [
         removal_of(
             project, path, "earlier results", f"{(now - _written(path)) / 86400:.0f} days old"
         )
-        for path in kept
+        for path in earlier
         if now - _written(path) > age
-        and path.name not in stay.ids
-        and not stay.names(path, project.root)
+        and path.name not in in_use.ids
+        and not in_use.names(path, project.root)
     ]
 
 
 def _results_of(folder: Path) -> Mapping[str, Any]:
-    """What a search told of its trials; nothing where the folder is not a search's."""
+    """Results file of a search; empty where the folder is not a search's."""
     try:
-        told = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-        return told if told["podium"] == 1 else {}
+        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        return results if results["podium"] == 1 else {}
     except (OSError, ValueError, TypeError, KeyError):
         return {}
 
 
-def _forget_checkpoints(folder: Path) -> None:
-    """Let a search's results name no checkpoint that is not there."""
-    told = _results_of(folder)
-    gone = [
+def _drop_checkpoints(folder: Path) -> None:
+    """Remove missing checkpoints from the results file of a search."""
+    results = _results_of(folder)
+    missing = [
         trial
-        for trial in told.get("trials", ())
+        for trial in results.get("trials", ())
         if trial["checkpoint"] and not (folder / trial["checkpoint"]).is_dir()
     ]
-    for trial in gone:
+    for trial in missing:
         trial["checkpoint"] = None
-    if gone:
-        # As the search itself writes it, so that it finds nothing to do.
-        text = json_file(told)
+    if missing:
+        # In the form of the search, which then finds its file up to date.
+        text = json_file(results)
         write_atomic(folder / RESULTS, text)
 
 
 def _remove(project: Project, path: Path) -> None:
-    """Out of the way first: what has its proper name is whole. What a kill leaves, gc removes."""
-    away = project.state / "work" / f"clean-{digest(str(path))[:16]}"
-    away.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(away, ignore_errors=True)
-    shutil.move(path, away)
-    shutil.rmtree(away)
+    """Move, then delete: a folder with its proper name is complete; gc removes leftovers."""
+    moved = project.state / "work" / f"clean-{digest(str(path))[:16]}"
+    moved.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(moved, ignore_errors=True)
+    shutil.move(path, moved)
+    shutil.rmtree(moved)
 
 
 def _written(folder: Path) -> float:
-    """When the newest of a folder's files was written."""
+    """Time of the newest file of a folder."""
     times: Sequence[float] = [p.lstat().st_mtime for p in folder.rglob("*") if p.is_file()]
     return max(times, default=folder.lstat().st_mtime)

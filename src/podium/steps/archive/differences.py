@@ -1,4 +1,4 @@
-"""What a training came to, held against the record: equal to the last bit, or how far off."""
+"""Compare the results of a training with the record, to the last bit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from podium.trial import Ended
 
 @dataclass(frozen=True)
 class ResultCheck:
-    """One result held against the recorded one.
+    """Comparison of one result with the recorded one.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class ResultCheck:
     same : bool
         Equal to the last bit.
     harmless : bool
-        Different in a way that no forecast can show.
+        Different without an effect on any forecast.
     told : str
-        What was compared, or what differs and by how much.
+        What is compared, or the size of the difference.
     """
 
     trial: str
@@ -49,7 +49,7 @@ class ResultCheck:
 
 @dataclass(frozen=True)
 class Part:
-    """A recorded trial to train again, and the folder of an artefact its model is in."""
+    """A recorded trial to train again, and the artefact with its model."""
 
     row: Row
     folder: Path | None = None
@@ -58,7 +58,7 @@ class Part:
 
 
 def numbers(reader: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
-    """Everything the record keeps of a trial against the same of the new training."""
+    """Compare all recorded results of a trial with those of the new training."""
     id_, metric = row["id"], row["metric"]
     if row["state"] != ended.state:
         reason = f" ({ended.reason.strip().splitlines()[-1]})" if ended.reason else ""
@@ -74,7 +74,7 @@ def numbers(reader: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
     findings += _curves(reader, id_, ended)
     recorded = trial_facts.results(reader, [id_])[id_]
     results = {name: nan_if_null(value) for name, value in recorded.items()}
-    # Errors reckoned from the forecasts say nothing that those have not said to the bit.
+    # Errors computed from the forecasts are compared with the forecasts.
     again = writes.results_of(ended, metric)
     for name in [f"val_{error}" for error in ERRORS if f"val_{error}" not in again]:
         results.pop(name, None)
@@ -88,7 +88,7 @@ def numbers(reader: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
 def _series(
     reader: RecordReader, id_: str, what: str, recorded: str | None, now: NDArray[Any]
 ) -> ResultCheck:
-    """A stored series against the new one, by hash; the numbers are read only if that differs."""
+    """Compare a stored series with the new one by hash; read the numbers where it differs."""
     if recorded is None:
         return ResultCheck(id_, what, False, "none were recorded")
     if digest_bytes(now.dtype.str.encode(), now.tobytes()) == recorded:
@@ -111,8 +111,8 @@ def _series(
 
 
 def _score(reader: RecordReader, row: Row, ended: Ended, losses_equal: bool) -> ResultCheck:
-    kept = reader.select("score", "value", order="metric", trial_id=row["id"], part="best")
-    recorded = [nan_if_null(row["score"]), *(nan_if_null(r["value"]) for r in kept)]
+    rows = reader.select("score", "value", order="metric", trial_id=row["id"], part="best")
+    recorded = [nan_if_null(row["score"]), *(nan_if_null(r["value"]) for r in rows)]
     wrong = [value for value in recorded if not _equal(value, ended.score)]
     what = f"{row['metric']}"
     if not wrong:
@@ -124,7 +124,7 @@ def _score(reader: RecordReader, row: Row, ended: Ended, losses_equal: bool) -> 
 
 
 def _curves(reader: RecordReader, id_: str, ended: Ended) -> list[ResultCheck]:
-    """Each metric over the epochs; the first epoch that differs says where the paths part."""
+    """Compare each metric over the epochs, and name the first epoch that differs."""
     then: dict[str, dict[int, float]] = {}
     for row in trial_facts.scores(reader, [id_])[id_]:
         then.setdefault(row["name"], {})[row["epoch"]] = nan_if_null(row["value"])
@@ -158,8 +158,8 @@ def _curve(id_: str, name: str, then: Mapping[int, float], now: Mapping[int, flo
 
 
 def _results(id_: str, then: Mapping[str, float], now: Mapping[str, float]) -> list[ResultCheck]:
-    """What listings rank by; told only where it is not what the training came to."""
-    # A result that is missing and one that is NaN say the same.
+    """Differing results by which listings rank."""
+    # A missing result is the same as NaN.
     both = {name: (then.get(name, math.nan), now.get(name, math.nan)) for name in {*then, *now}}
     return [
         ResultCheck(id_, f"result {name}", False, f"{old!r} recorded, {new!r} now")
@@ -169,7 +169,7 @@ def _results(id_: str, then: Mapping[str, float], now: Mapping[str, float]) -> l
 
 
 def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[ResultCheck]:
-    """The model's files; where bytes differ, whether its forecasts do."""
+    """Compare the model's files, and the forecasts where bytes differ."""
     assert part.folder is not None
     id_ = part.row["id"]
     manifest = artifact.verify(part.folder, part.artifact_hash)
@@ -177,7 +177,7 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[ResultCheck]:
     then = {
         name.removeprefix(start): value
         for name, value in manifest["files"].items()
-        # What a training goes on from is left by podium train alone, and is no part of the model.
+        # last.pt, from which podium train continues, is no part of the model.
         if name.startswith(start) and not name.endswith("/last.pt")
     }
     now = digest_folder(folder)

@@ -1,4 +1,4 @@
-"""Check what a project stands on: plugins, settings, record, chain, artefacts, disk."""
+"""Check a project: plugins, settings, record, chain of decisions, artefacts, disk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAST_FREE_BYTES = 200 * 1024**2
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     check: str
     ok: bool
@@ -38,7 +38,17 @@ class Check:
 
 
 def doctor(folder: Path) -> list[Check]:
-    """Every check that can be made from a folder; outside a project only the installation's."""
+    """Check the installation and, inside a project, its files and record.
+
+    Parameters
+    ----------
+    folder : Path
+        In or below the project.
+
+    Returns
+    -------
+    list of Check
+    """
     checks = [
         Check("python", True, platform.python_version()),
         Check("packages", True, ", ".join(f"{n} {version(n) or 'absent'}" for n in PACKAGES)),
@@ -64,7 +74,7 @@ def doctor(folder: Path) -> list[Check]:
             return [*checks, Check("record", True, "no record yet")]
     except PodiumError as error:
         return [*checks, Check("record", False, str(error))]
-    for name, look in (
+    for name, function in (
         ("record", _record),
         ("decisions", _chain),
         ("artefacts", _artifacts),
@@ -72,34 +82,34 @@ def doctor(folder: Path) -> list[Check]:
         ("trials", _trials),
         ("mlflow", _mlflow),
     ):
-        checks.append(_checked(name, partial(look, config, reader)))
+        checks.append(_checked(name, partial(function, config, reader)))
     return checks
 
 
-def _checked(name: str, look: Callable[[], str]) -> Check:
+def _checked(name: str, function: Callable[[], str]) -> Check:
     try:
-        return Check(name, True, look())
+        return Check(name, True, function())
     except (PodiumError, ValueError) as error:
         return Check(name, False, str(error))
 
 
 def _plugins(root: Path) -> str:
-    """The project's own members, by kind; compiled, and never run."""
+    """Members of the project's plugins; their code is compiled and never run."""
     plugin.use(root)
-    found = [f"{kind}/{name}" for kind in registry.KINDS for name in plugin.names(kind)]
+    members = [f"{kind}/{name}" for kind in registry.KINDS for name in plugin.names(kind)]
     problems = dict.fromkeys(p for kind in registry.KINDS for p in registry.misplaced(kind))
     for path in sorted((root / plugin.FOLDER).glob("*/*.py")):
-        told = path.relative_to(root).as_posix()
+        shown = path.relative_to(root).as_posix()
         try:
             with warnings.catch_warnings(action="ignore"):
-                compile(path.read_bytes(), told, "exec", dont_inherit=True)
+                compile(path.read_bytes(), shown, "exec", dont_inherit=True)
         except SyntaxError as error:
             line = f", line {error.lineno}" if error.lineno else ""
-            problems[Problem(f"{told}{line}: {error.msg}")] = None
+            problems[Problem(f"{shown}{line}: {error.msg}")] = None
         except (ValueError, OSError) as error:
-            problems[Problem(f"{told}: {error}")] = None
+            problems[Problem(f"{shown}: {error}")] = None
     UsageError.raise_for(problems)
-    return f"{', '.join(found)}: compiled, not run" if found else "none"
+    return f"{', '.join(members)}: compiled, not run" if members else "none"
 
 
 def _record(config: Config, reader: RecordReader) -> str:
@@ -113,7 +123,7 @@ def _record(config: Config, reader: RecordReader) -> str:
 
 
 def _chain(config: Config, reader: RecordReader) -> str:
-    """Recompute every link; a decision that was altered, lost or added breaks the next one."""
+    """Recompute every link; an altered, lost or added decision breaks the next one."""
     from podium.ledger.ledger import first_link
 
     link = first_link(config.project.id)
@@ -146,12 +156,12 @@ def _artifacts(config: Config, reader: RecordReader) -> str:
     store = config.root / config.paths.registry
     candidates = {row["artifact_path"]: row["artifact_hash"] for row in reader.rows("candidates")}
     trials = trial_facts.with_model(reader)
-    kept = {artifact.folder_of(row["artifact_hash"]): row["artifact_hash"] for row in trials}
-    both = {**kept, **candidates}
+    models = {artifact.folder_of(row["artifact_hash"]): row["artifact_hash"] for row in trials}
+    both = {**models, **candidates}
     for folder, artifact_hash in both.items():
         artifact.verify(store / folder, artifact_hash)
-    found = [p.name for p in store.iterdir()] if store.is_dir() else []
-    stray = [name for name in found if name not in both]
+    folders = [p.name for p in store.iterdir()] if store.is_dir() else []
+    stray = [name for name in folders if name not in both]
     extra = f"; {len(stray)} folders belong to no candidate or trial: podium gc" if stray else ""
     return f"{len(both)} artefacts match their hashes, file by file{extra}"
 
@@ -162,34 +172,34 @@ def _champions(config: Config, reader: RecordReader) -> str:
     champions = reader.champions()
     path = config.root / CACHE
     cached = json.loads(path.read_text())["champions"] if path.is_file() else {}
-    told = {slot: holder["candidate_id"] for slot, holder in cached.items()}
-    held = {slot: holder.candidate_id for slot, holder in champions.items()}
-    if told != held:
+    in_file = {slot: holder["candidate_id"] for slot, holder in cached.items()}
+    on_record = {slot: holder.candidate_id for slot, holder in champions.items()}
+    if in_file != on_record:
         raise ValueError(f"{path} differs from the record; run: podium run")
-    return f"{len(held)} of {len(config.slots)} slots have one"
+    return f"{len(on_record)} of {len(config.slots)} slots have one"
 
 
 def _trials(config: Config, reader: RecordReader) -> str:
     counted = Counter(row["state"] for row in reader.select("trial", "state", order="state"))
-    told = ", ".join(f"{count} {state}" for state, count in counted.items()) or "none"
-    return f"{told} (running ones with nobody at work are started again by: podium run)"
+    states = ", ".join(f"{count} {state}" for state, count in counted.items()) or "none"
+    return f"{states} (podium run restarts running ones whose process has ended)"
 
 
 def _mlflow(config: Config, reader: RecordReader) -> str:
-    """How far MLflow is behind; without asking it, so a server that is down delays nothing."""
+    """Items that MLflow lacks, from the record alone: a server that is down causes no delay."""
     known = {one.target: one for one in projections.standings(reader)}
-    told = []
+    parts = []
     if config.mlflow.enabled:
         target = _mlflow_target.resolve(config)
         if target.key not in known:
-            told.append(f"on ({target.shown}, experiment {target.experiment}): nothing sent yet")
+            parts.append(f"on ({target.shown}, experiment {target.experiment}): nothing sent yet")
     for name, one in known.items():
         place = name.removeprefix(_mlflow_target.PREFIX)
         left = f"{one.waiting} waiting, {one.refused} refused" if one.waiting + one.refused else ""
-        told.append(f"{place}: {left or 'all is there'}")
+        parts.append(f"{place}: {left or 'all sent'}")
     if any(one.waiting + one.refused for one in known.values()):
         log = config.root / _mlflow_target.LOG
         last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.is_file() else []
         fix = "run: podium sync" + ("" if config.mlflow.enabled else " --mlflow")
-        told += [*(f"last trouble: {line}" for line in last), fix]
-    return "; ".join(told) or "off"
+        parts += [*(f"last error: {line}" for line in last), fix]
+    return "; ".join(parts) or "off"

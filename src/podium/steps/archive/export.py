@@ -1,4 +1,4 @@
-"""Hand out what the record has of trials: lines, the tracker's file, a table, Optuna's studies."""
+"""Export trials as lines, the tracker's file, a table or Optuna studies."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from podium.steps.workspace.project import Project
 
 @dataclass(frozen=True)
 class Export:
-    """What was exported.
+    """Exported trials.
 
     Parameters
     ----------
     content : bytes
     trials : int
     left : tuple of str
-        What is not in it, and why.
+        Omitted studies, each with the reason.
     """
 
     content: bytes
@@ -41,19 +41,23 @@ class Export:
 
 
 def export(project: Project, form: str, ids: Sequence[str] = ()) -> Export:
-    """Ended trials in one of the forms.
+    """Export ended trials in one of the forms.
 
     Parameters
     ----------
     form : str
         ``jsonl``, ``sweep``, ``csv``, ``optuna-journal`` or ``optuna-sqlite``.
     ids : sequence of str
-        Studies, trials or runs, candidates; every ended trial where none is named.
+        Studies, trials or runs, candidates. Default: every ended trial.
+
+    Returns
+    -------
+    Export
 
     Raises
     ------
     NotFoundError
-        No such thing, or no ended trial.
+        There is no such id, or no ended trial.
     """
     makers: dict[str, Callable[[Project, set[str] | None], Export]] = {
         "jsonl": _jsonl,
@@ -64,39 +68,39 @@ def export(project: Project, form: str, ids: Sequence[str] = ()) -> Export:
     }
     if form not in makers:
         raise UsageError(f"no form '{form}'", ", ".join(makers))
-    found = makers[form](project, _chosen(project.reader, ids) if ids else None)
-    if not found.trials:
+    result = makers[form](project, _chosen(project.reader, ids) if ids else None)
+    if not result.trials:
         raise NotFoundError("no trial to export", fix="run: podium list trials")
-    return found
+    return result
 
 
-def write(path: Path, found: Export) -> None:
-    """Write an export into a file that does not exist.
+def write(path: Path, result: Export) -> None:
+    """Write an export to a new file.
 
     Raises
     ------
     ConflictError
-        It exists; it is left as it is.
+        The file exists; it is not changed.
     """
     if path.exists():
         raise ConflictError(f"{path} exists", "a file that does not", "choose another name")
     with full_disk_explained(path):
-        write_atomic(path, found.content)
+        write_atomic(path, result.content)
 
 
 def named(reader: RecordReader, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the studies, trials and candidates that these ids mean, by their kind."""
-    found: dict[str, list[dict[str, Any]]] = {"studies": [], "trials": [], "candidates": []}
+    """Rows of the studies, trials and candidates with these ids, by kind."""
+    rows: dict[str, list[dict[str, Any]]] = {"studies": [], "trials": [], "candidates": []}
     for start in ids:
         kind, row = reader.find(start)
-        if kind not in found:
-            raise UsageError(f"{row['id']} is one of the {kind}", ", ".join(found))
-        found[kind].append(row)
-    return found
+        if kind not in rows:
+            raise UsageError(f"{row['id']} is one of the {kind}", ", ".join(rows))
+        rows[kind].append(row)
+    return rows
 
 
 def _chosen(reader: RecordReader, ids: Sequence[str]) -> set[str]:
-    """Ids of the trials that these ids mean."""
+    """Ids of the trials of these studies, trials and candidates."""
     rows = named(reader, ids)
     studies = [row["id"] for row in rows["studies"]]
     links = reader.select("study_trial", "trial_id", study_id=studies)
@@ -113,14 +117,14 @@ def _jsonl(project: Project, chosen: set[str] | None) -> Export:
 
 
 def _sweep(project: Project, chosen: set[str] | None) -> Export:
-    found = [
+    records = [
         record
         for record in runs.runs(project.reader)
         if chosen is None or record.trial_id in chosen
     ]
-    told = [sweep_results.to_json(record) for record in found]
-    content = json.dumps({"runs": told}, indent=1, ensure_ascii=False) + "\n"
-    return Export(content.encode(), len(found))
+    items = [sweep_results.to_json(record) for record in records]
+    content = json.dumps({"runs": items}, indent=1, ensure_ascii=False) + "\n"
+    return Export(content.encode(), len(items))
 
 
 def _csv(project: Project, chosen: set[str] | None) -> Export:
@@ -144,7 +148,7 @@ def _flat(value: Any) -> Any:
 
 
 def _optuna(project: Project, chosen: set[str] | None, form: str) -> Export:
-    """An Optuna study for each of podium's, every trial with the metric its study is judged by."""
+    """One Optuna study for each of podium's, with the metric of the study."""
     from podium.importers import _journal as journals
 
     slots = {row["id"]: row["slot"] for row in project.reader.rows("studies")}
@@ -158,9 +162,9 @@ def _optuna(project: Project, chosen: set[str] | None, form: str) -> Export:
         if not directions:
             left.append(f"study {study_id}: no metric of it has a known direction")
             continue
-        told = [journals.Exported(**_exported(trial, directions)) for trial in members]
-        count += len(told)
-        studies[f"{slots[study_id]} {study_id}"] = (directions, told)
+        exported = [journals.Exported(**_exported(trial, directions)) for trial in members]
+        count += len(exported)
+        studies[f"{slots[study_id]} {study_id}"] = (directions, exported)
     content = getattr(journals, form)(studies) if studies else b""
     return Export(content, count, tuple(left))
 
@@ -168,11 +172,11 @@ def _optuna(project: Project, chosen: set[str] | None, form: str) -> Export:
 def _directions(
     members: Sequence[Mapping[str, Any]], declared: Mapping[str, str]
 ) -> dict[str, str]:
-    """What a study's trials are judged by, and which way is better."""
+    """Metric of a study's trials and its better direction."""
     for member in members:
-        told: Mapping[str, str] = member["said"].get("told", {}).get("directions", {})
-        if told:
-            return dict(told)
+        imported: Mapping[str, str] = member["said"].get("told", {}).get("directions", {})
+        if imported:
+            return dict(imported)
     own = Counter(member["metric"] for member in members if member["metric"])
     if own:
         metric = own.most_common(1)[0][0]
@@ -187,7 +191,7 @@ def _directions(
 
 
 def _way(metric: str) -> str:
-    """Which way a metric is better, in Optuna's words; one that podium has no more is an error."""
+    """Better direction of a metric in Optuna's words; an unknown metric is taken for an error."""
     known = registry.exists("metrics", metric)
     return (registry.direction(metric) if known else Direction.MIN).verb
 
@@ -197,7 +201,7 @@ def _exported(trial: Mapping[str, Any], directions: Mapping[str, str]) -> dict[s
     values = [trial["results"].get(name) for name in names]
     if values == [None] and trial["metric"] and trial["score"] is not None:
         values = [trial["score"]]
-    told = trial["said"].get("told", {})
+    imported = trial["said"].get("told", {})
     facts = ("id", "run_id", "model_name", "origin", "key", "checkpoint", "artifact", "reason")
     attributes = {f"podium.{name}": trial[name] for name in facts if trial[name]}
     return {
@@ -207,6 +211,6 @@ def _exported(trial: Mapping[str, Any], directions: Mapping[str, str]) -> dict[s
         "started": trial["started_at"],
         "ended": trial["ended_at"],
         "curve": [math.nan if v is None else v for v in trial["curves"].get(names[0], ())],
-        "distributions": told.get("distributions", {}),
-        "attributes": {**told.get("user_attrs", {}), **attributes},
+        "distributions": imported.get("distributions", {}),
+        "attributes": {**imported.get("user_attrs", {}), **attributes},
     }

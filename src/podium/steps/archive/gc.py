@@ -1,4 +1,4 @@
-"""Remove kept models by rank, age and size, and what nothing refers to."""
+"""Remove models of trials by rank, age and size, and files that nothing refers to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from podium.steps.data.own_code import directions
 from podium.steps.workspace.project import Project
 from podium.trial import State
 
-# Small files by which users' own programs find a model; what they name stays.
+# Files by which other programs find a model; the models that they name stay.
 POINTERS = (
     "models/active_model.txt",
     "experiments/best_config.json",
@@ -30,22 +30,22 @@ POINTERS = (
 )
 _FOLDER = re.compile(f"[0-9a-f]{{{artifact.DIGITS}}}")
 _NAMED = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{artifact.DIGITS}}}(?![0-9a-f])")
-# How half-made artefacts, and those half removed, are called.
+# Names of unfinished and of partly removed artefacts.
 _HALF = re.compile(r"\.(?:[a-z]+-)?[0-9a-f]{16,20}")
 
 
 @dataclass(frozen=True)
 class GcRules:
-    """What a kept model must be to be removed: all that is given must hold.
+    """Conditions for the removal of a model; all given ones must hold.
 
     Parameters
     ----------
     keep_best : int, >= 1, optional
-        Not among so many best of its group; a group was judged in the same way.
+        The model is not among this number of best ones of its group.
     older_than : float, optional
-        Its trial ended longer ago, in seconds.
+        Its trial ended before this number of seconds.
     max_bytes : int, optional
-        Only while all models together are larger; the worst go first.
+        All models together are larger; the worst are removed first.
     """
 
     keep_best: int | None = None
@@ -55,12 +55,12 @@ class GcRules:
 
 @dataclass(frozen=True)
 class TrialModel:
-    """A trial and the model it left.
+    """A trial and its model.
 
     Parameters
     ----------
     group : tuple of str
-        Data, task, split, fold and metric; scores of two groups cannot be ranked together.
+        Data, task, split, fold and metric; scores of two groups are not comparable.
     score : float or None
         Lower is better; None comes last.
     ended : float
@@ -76,14 +76,14 @@ class TrialModel:
 
 @dataclass(frozen=True)
 class Removal:
-    """One folder that goes, and why.
+    """One folder to remove, and the reason.
 
     Parameters
     ----------
     path : str
         Relative to the project.
     artifact_hash : str
-        Of a kept model; empty for what nothing refers to.
+        Of a model on record; else empty.
     """
 
     path: str
@@ -95,14 +95,14 @@ class Removal:
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes, and what stays.
+    """Folders to remove, and models that stay.
 
     Parameters
     ----------
     bytes : int
-        Of all models that stay.
+        Size of all models that stay.
     remarks : tuple of str
-        What the rules could not reach.
+        Messages about models outside the rules.
     """
 
     removals: tuple[Removal, ...]
@@ -112,40 +112,40 @@ class Plan:
 
 
 def plan(project: Project, rules: GcRules | None = None) -> Plan:
-    """What ``collect`` would remove; nothing is touched.
+    """Plan what ``collect`` removes; nothing is changed.
 
-    Never a model that a candidate (of whatever stage), evidence, or a file of ``POINTERS`` refers
-    to, and never the best of its group. Without rules only strays: half-made and half-removed
-    artefacts, those nothing refers to, and what stopped steps left in ``.podium/work``.
+    Models that a candidate, evidence, or a file of ``POINTERS`` refers to stay, and so does the
+    best of each group. Without rules only unused files are removed: unfinished and partly removed
+    artefacts, models that nothing refers to, and leftovers of stopped steps in ``.podium/work``.
     """
     rules = rules or GcRules()
     removals = [
-        removal_of(project, path, "left-over", "a step that was stopped left it")
+        removal_of(project, path, "left-over", "left by a stopped step")
         for path in _left_over(project)
     ]
     if not project.store.is_dir() or not project.reader.exists:
         return Plan(tuple(removals), 0, 0)
     if not project.store.resolve().is_relative_to(project.root):
-        remark = f"{project.store} is outside the project, others may need it: left alone"
+        remark = f"{project.store} is outside the project, where others may need it; not changed"
         return Plan(tuple(removals), 0, 0, (remark,))
     present = {
         p.name: p for p in sorted(project.store.iterdir()) if p.is_dir() and not p.is_symlink()
     }
-    kept = _kept(project)
-    held = _held(project)
-    referred = held | {artifact.folder_of(k.artifact_hash) for k in kept}
+    recorded = _models(project)
+    in_use = _in_use(project)
+    referred = in_use | {artifact.folder_of(one.artifact_hash) for one in recorded}
     models = {name: path for name, path in present.items() if _FOLDER.fullmatch(name)}
     remarks: list[str] = []
     strays = {name: path for name, path in models.items() if name not in referred}
     if strays and len(strays) == len(models):
-        # Far likelier than a store full of waste.
+        # A wrong ledger.url is more likely than a store of unused models.
         remarks.append(
-            f"the record refers to none of the {len(strays)} models in {project.store}: left "
-            "alone; is ledger.url right?"
+            f"the record refers to none of the {len(strays)} models in {project.store}, so none is "
+            "removed; check ledger.url"
         )
         strays = {}
     removals += [
-        removal_of(project, path, "half-made model", "a step that was stopped left it")
+        removal_of(project, path, "half-made model", "left by a stopped step")
         for name, path in present.items()
         if _HALF.fullmatch(name)
     ]
@@ -154,10 +154,10 @@ def plan(project: Project, rules: GcRules | None = None) -> Plan:
         for path in strays.values()
     ]
     sizes = {name: size_of(path) for name, path in models.items() if name not in strays}
-    chosen = choose(kept, held, sizes, rules, dt.datetime.now(dt.UTC).timestamp())
+    chosen = choose(recorded, in_use, sizes, rules, dt.datetime.now(dt.UTC).timestamp())
     for artifact_hash, why in chosen.items():
         name = artifact.folder_of(artifact_hash)
-        trials = ", ".join(k.trial_id for k in kept if k.artifact_hash == artifact_hash)
+        trials = ", ".join(one.trial_id for one in recorded if one.artifact_hash == artifact_hash)
         relative = project.shown(models[name])
         removals.append(
             Removal(relative, f"model of {trials}", why, sizes.pop(name), artifact_hash)
@@ -165,64 +165,64 @@ def plan(project: Project, rules: GcRules | None = None) -> Plan:
     left_bytes = sum(sizes.values())
     if rules.max_bytes is not None and left_bytes > rules.max_bytes:
         remarks.append(
-            f"{left_bytes - rules.max_bytes} bytes more than asked for stay: candidates, pointers, "
-            "the best of each group, or the other rules need them"
+            f"{left_bytes - rules.max_bytes} bytes above the limit stay: models of candidates and "
+            "pointers, the best of each group, or models that other rules keep"
         )
     return Plan(tuple(removals), len(sizes), left_bytes, tuple(remarks))
 
 
 def choose(
-    kept: Sequence[TrialModel],
-    held: Iterable[str],
+    recorded: Sequence[TrialModel],
+    in_use: Iterable[str],
     sizes: dict[str, int],
     rules: GcRules,
     now: float,
 ) -> dict[str, str]:
-    """Models the rules let go, by hash, each with why; worst and oldest first.
+    """Models to remove, by hash, each with the reason; worst and oldest first.
 
     Parameters
     ----------
-    kept : sequence of Kept
-        Every trial that has a model.
-    held : iterable of str
-        Folders that must stay whatever the rules say.
+    recorded : sequence of TrialModel
+        Every trial with a model.
+    in_use : iterable of str
+        Folders that stay in any case.
     sizes : mapping of folder to bytes
-        All models that are there.
+        All models in the store.
     now : float
         Second since 1970.
 
     Examples
     --------
     >>> group = ("data", "task", "split", 0, "mse")
-    >>> kept = [Kept(f"t-{n}", str(n) * 64, group, n / 10, ended=0.0) for n in range(4)]
-    >>> sizes = {artifact.folder_of(k.artifact_hash): 10 for k in kept}
-    >>> for hash_, why in choose(kept, [], sizes, Rules(keep_best=2), now=0.0).items():
+    >>> models = [TrialModel(f"t-{n}", str(n) * 64, group, n / 10, ended=0.0) for n in range(4)]
+    >>> sizes = {artifact.folder_of(one.artifact_hash): 10 for one in models}
+    >>> for hash_, why in choose(models, [], sizes, GcRules(keep_best=2), now=0.0).items():
     ...     print(hash_[:4], why)
     3333 rank 4 of 4
     2222 rank 3 of 4
     """
     if rules == GcRules():
         return {}
-    held = set(held)
+    in_use = set(in_use)
     by_model: dict[str, list[TrialModel]] = defaultdict(list)
-    for one in kept:
+    for one in recorded:
         by_model[one.artifact_hash].append(one)
-    ranks, counts = _ranks(kept)
-    free = []
+    ranks, counts = _ranks(recorded)
+    removable = []
     for artifact_hash, trials in by_model.items():
         folder = artifact.folder_of(artifact_hash)
-        # Trials may share a model; each of them must be able to spare it.
+        # Trials may share a model, which all of them must release.
         best = min(trials, key=lambda one: ranks[one])
         rank, age = ranks[best], now - max(one.ended for one in trials)
-        if folder in held or folder not in sizes or rank <= max(rules.keep_best or 1, 1):
+        if folder in in_use or folder not in sizes or rank <= max(rules.keep_best or 1, 1):
             continue
         if rules.older_than is not None and age <= rules.older_than:
             continue
         why = f"rank {rank} of {counts[best.group]}"
         why += f", {age / 86400:.0f} days old" if rules.older_than is not None else ""
-        free.append((-rank, -age, artifact_hash, why))
+        removable.append((-rank, -age, artifact_hash, why))
     total, chosen = sum(sizes.values()), {}
-    for _, _, artifact_hash, why in sorted(free):
+    for _, _, artifact_hash, why in sorted(removable):
         if rules.max_bytes is not None and total <= rules.max_bytes:
             break
         chosen[artifact_hash] = why
@@ -230,10 +230,12 @@ def choose(
     return chosen
 
 
-def _ranks(kept: Sequence[TrialModel]) -> tuple[dict[TrialModel, int], dict[tuple[Any, ...], int]]:
-    """Rank of each trial among those of its group that have a model, from 1; size of each group."""
+def _ranks(
+    models: Sequence[TrialModel],
+) -> tuple[dict[TrialModel, int], dict[tuple[Any, ...], int]]:
+    """Rank of each trial in its group, from 1, and the size of each group."""
     groups: dict[tuple[Any, ...], list[TrialModel]] = defaultdict(list)
-    for one in kept:
+    for one in models:
         groups[one.group].append(one)
     ranks = {}
     for group, members in groups.items():
@@ -246,34 +248,38 @@ def _ranks(kept: Sequence[TrialModel]) -> tuple[dict[TrialModel, int], dict[tupl
 def collect(
     project: Project, agreed: Plan, rules: GcRules | None = None, *, verb: str = "gc"
 ) -> Plan:
-    """Remove what was agreed to, as far as it may still go; returns what was removed.
+    """Remove the folders of a plan that still meet its rules, under the locks of all slots.
 
-    Nobody else is at work on any slot meanwhile. The record forgets a model in one transaction
-    before its folder goes, so a stop in between leaves a stray, never a record that points at
-    nothing.
+    The record drops a model in one transaction before its folder is removed, so that an
+    interruption leaves an unused folder and no reference to a missing one.
+
+    Returns
+    -------
+    Plan
+        The removed folders.
 
     Raises
     ------
     ConflictError
-        A step is at work on a slot.
+        A step runs on a slot.
     """
-    wanted = {removal.path for removal in agreed.removals}
+    planned = {removal.path for removal in agreed.removals}
     with every_slot_locked(project, verb):
         now = plan(project, rules)
-        going = [removal for removal in now.removals if removal.path in wanted]
-        for number, removal in enumerate(going, 1):
+        due = [removal for removal in now.removals if removal.path in planned]
+        for number, removal in enumerate(due, 1):
             if removal.artifact_hash:
                 note = f"model removed by podium {verb} ({removal.why})"
                 project.ledger.write_durably(
                     writes.forget_model, removal.artifact_hash, note, project.actor
                 )
             _remove(project.root / removal.path)
-            project.reporter.progress(verb, number, len(going))
-    return Plan(tuple(going), now.stay, now.bytes, now.remarks)
+            project.reporter.progress(verb, number, len(due))
+    return Plan(tuple(due), now.stay, now.bytes, now.remarks)
 
 
 def _left_over(project: Project) -> list[Path]:
-    """Work folders of slots, which nobody else can be at work on, and older ones of others."""
+    """Work folders of slots, whose locks are held, and old ones of other steps."""
     work = project.state / "work"
     slots = {digest(slot)[:16] for slot in slots_of(project)}
     yesterday = dt.datetime.now(dt.UTC).timestamp() - 86400
@@ -284,34 +290,34 @@ def _left_over(project: Project) -> list[Path]:
         and not path.is_symlink()
         and path != project.paused
         and (path.name.rpartition("-")[2] in slots or path.lstat().st_mtime < yesterday)
-    ] + _states_of_nobody(project)
+    ] + _unused_states(project)
 
 
-def _states_of_nobody(project: Project) -> list[Path]:
-    """States of trials that no step will go on with."""
-    found = sorted(project.paused.iterdir()) if project.paused.is_dir() else []
+def _unused_states(project: Project) -> list[Path]:
+    """States of trials that no step continues."""
+    states = sorted(project.paused.iterdir()) if project.paused.is_dir() else []
     if not project.reader.exists:
-        # Nobody can say what they are of.
+        # Without a record their trials are unknown.
         return []
     resting = (State.PAUSED, State.RUNNING, State.INTERRUPTED)
     waiting = {row["id"] for row in project.reader.select("trial", "id", state=resting)}
-    return [path for path in found if path.is_dir() and path.name not in waiting]
+    return [path for path in states if path.is_dir() and path.name not in waiting]
 
 
 def _remove(folder: Path) -> None:
-    """Rename out of the way, then delete: a folder with its proper name is always whole."""
+    """Rename, then delete: a folder with its proper name is always complete."""
     if _FOLDER.fullmatch(folder.name):
-        beside = folder.with_name(f".{folder.name}")
-        shutil.rmtree(beside, ignore_errors=True)
-        folder.rename(beside)
-        flush(beside.parent)
-        folder = beside
+        renamed = folder.with_name(f".{folder.name}")
+        shutil.rmtree(renamed, ignore_errors=True)
+        folder.rename(renamed)
+        flush(renamed.parent)
+        folder = renamed
     shutil.rmtree(folder)
 
 
 @contextmanager
 def every_slot_locked(project: Project, verb: str) -> Iterator[None]:
-    """Nobody else is at work on any slot."""
+    """Hold the locks of all slots."""
     with ExitStack() as stack:
         for slot in slots_of(project):
             stack.enter_context(project.locked(slot, verb))
@@ -319,28 +325,28 @@ def every_slot_locked(project: Project, verb: str) -> Iterator[None]:
 
 
 def slots_of(project: Project) -> list[str]:
-    """Every slot somebody may be at work on, declared or only on record, in one order."""
+    """Slots of podium.toml and of the record, sorted."""
     reader = project.reader
     rows = reader.select("study", "slot") if reader.exists else []
     return sorted({*project.config.slots, *(row["slot"] for row in rows)})
 
 
-def _kept(project: Project) -> list[TrialModel]:
-    """Trials of this project that have a model of their own."""
+def _models(project: Project) -> list[TrialModel]:
+    """Trials of this project with a model."""
     reader = project.reader
     rows = trial_facts.with_model(reader)
-    grounds = ("dataset_fingerprint", "task_hash", "split_hash", "fold", "metric")
+    judged_on = ("dataset_fingerprint", "task_hash", "split_hash", "fold", "metric")
     own = directions(reader)
     for row in rows:
         way = own.get((row["task_hash"], row["metric"]), "")
         if way and way != registry.direction(row["metric"]) and row["score"] is not None:
-            # The metric of own code is better the other way than its name tells.
+            # The direction of own code's metric differs from that of its name.
             row["score"] = -row["score"]
     return [
         TrialModel(
             row["id"],
             row["artifact_hash"],
-            tuple(row[name] for name in grounds),
+            tuple(row[name] for name in judged_on),
             row["score"],
             dt.datetime.fromisoformat(row["ended_at"]).timestamp(),
         )
@@ -348,12 +354,12 @@ def _kept(project: Project) -> list[TrialModel]:
     ]
 
 
-def _held(project: Project) -> set[str]:
-    """Folders that stay whatever the rules say; other projects of the record are asked, too."""
+def _in_use(project: Project) -> set[str]:
+    """Folders that stay in any case, also for other projects of the record."""
     reader = project.reader
     hashes, named = trial_facts.artifacts_in_use(reader)
     named |= set(map(artifact.folder_of, hashes))
-    # What podium says is active counts even where somebody changed the file.
+    # The active model of the record counts too, as its file may have been changed.
     marks = reader.select("projection", order="target")
     active = [row["mark"] for row in marks if row["target"].startswith("active_model")]
     texts = [*active, *pointers(project)]
@@ -361,7 +367,7 @@ def _held(project: Project) -> set[str]:
 
 
 def pointers(project: Project) -> list[str]:
-    """What the small files say by which users' own programs find a model."""
+    """Contents of the files by which other programs find a model."""
     named = project.config.paths
     paths = [project.root / named.active_model, project.root / named.best_config]
     for pointer in POINTERS:
@@ -370,7 +376,7 @@ def pointers(project: Project) -> list[str]:
 
 
 def removal_of(project: Project, path: Path, what: str, why: str) -> Removal:
-    """A folder or file that goes."""
+    """Removal of a folder or file."""
     return Removal(project.shown(path), what, why, size_of(path))
 
 

@@ -1,4 +1,4 @@
-"""Take records of other tools, and bundles of other projects, into the record."""
+"""Import records of other tools, and bundles of other projects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from podium.importers._base import SQLITE, Imported, as_file, head, sqlite, sqli
 from podium.ledger import foreign, runs
 from podium.ledger.ledger import Transaction
 from podium.record import Record
-from podium.steps.archive.bundle import TakenIn, Undone, is_bundle, take_in
+from podium.steps.archive.bundle import ImportedBundle, RollBack, import_bundle, is_bundle
 from podium.steps.workspace.project import Project
 
 BUNDLE = "bundle"
@@ -31,13 +31,13 @@ class RecordGroup:
     Parameters
     ----------
     new, known : int
-        Written now, and on record before.
+        Number of records written now, and of those on record before.
     problems : tuple of str
-        What was left out, and why.
+        Omitted records, each with the reason.
     metrics : tuple of str
         Names of its metrics.
     directions : mapping of str to str
-        ``min`` or ``max``, where the source says which way a metric is better.
+        ``min`` or ``max`` of a metric, where the source has it.
     """
 
     source: str
@@ -50,22 +50,22 @@ class RecordGroup:
 
 @dataclass(frozen=True)
 class Import:
-    """What an import did, or would do.
+    """Result of an import, or of a dry run.
 
     Parameters
     ----------
     importer : str
-        Who read it; ``bundle`` for podium's own.
+        Name of the importer, or ``bundle``.
     slot : str
-        Whose searches the configs count for; empty for bundles, which bring their own.
-    groups : tuple of Group
-    bundle : TakenIn or None
+        Slot that the configs count for; empty for bundles, which have their own slots.
+    groups : tuple of RecordGroup
+    bundle : ImportedBundle or None
     """
 
     importer: str
     slot: str
     groups: tuple[RecordGroup, ...]
-    bundle: TakenIn | None = None
+    bundle: ImportedBundle | None = None
 
 
 def import_(
@@ -77,95 +77,102 @@ def import_(
     dry_run: bool = False,
     **options: Any,
 ) -> Import:
-    """Read a file or URL and write what is new of it; the same again adds nothing.
+    """Import the new records of a file or URL; importing it again adds nothing.
 
     Parameters
     ----------
     place : str
+        Path or URL.
     importer : str, optional
-        One of ``podium list importers``, or ``bundle``; else the one that recognises it.
+        One of ``podium list importers``, or ``bundle``. Default: detected.
     slot : str, optional
-        Whose searches the configs count for; the default slot where none is named.
+        Slot that the configs count for. Default: the default slot.
     dry_run : bool
-        Say what would be new, and write nothing.
+        Count the new records and write nothing.
     **options
-        Of the importer, such as ``study`` or ``trust_pickle``; None and False are not given.
+        Options of the importer, such as ``study`` or ``trust_pickle``; None and False are ignored.
+
+    Returns
+    -------
+    Import
 
     Raises
     ------
     NotFoundError
         There is no such file, importer, study or experiment.
     UsageError
-        Nobody recognises it, several do, or the importer has no such option.
+        No importer recognizes the file, several do, or the importer has no such option.
     RefusedError
-        It is a pickle and nobody said that its code may run.
+        The file is a pickle, and ``trust_pickle`` is not set.
     DataError
-        It is damaged; nothing was written.
+        The file is damaged; nothing was written.
     """
-    given = {name: value for name, value in options.items() if value not in (None, False)}
+    chosen = {name: value for name, value in options.items() if value not in (None, False)}
     name = importer or recognized(place)
     if name == BUNDLE:
-        path, trust = as_file(place), bool(given.pop("trust_pickle", False))
-        if given or slot or path is None:
-            raise UsageError("a bundle is a file that brings its own slots", "no option about them")
-        taken = take_in(project, path, dry_run=dry_run, trust_pickle=trust)
-        return Import(BUNDLE, "", (), taken)
+        path, trust = as_file(place), bool(chosen.pop("trust_pickle", False))
+        if chosen or slot or path is None:
+            raise UsageError(
+                "a bundle is a file with its own slots", "no --slot and no option of an importer"
+            )
+        imported = import_bundle(project, path, dry_run=dry_run, trust_pickle=trust)
+        return Import(BUNDLE, "", (), imported)
     module = registry.load("importers", name)
-    wrong = [option for option in given if option not in module.OPTIONS]
+    wrong = [option for option in chosen if option not in module.OPTIONS]
     if wrong:
         raise UsageError(
             f"importer {name} has no option {_flag(wrong[0])}",
             ", ".join(_flag(o) for o in module.OPTIONS if o != "own") or "none",
         )
-    # None where the project declares no slot.
-    wanted = project.default_slot(slot) if slot or project.config.slots else ""
-    found = _read(project, module, place, given)
+    # Empty where the project declares no slot.
+    target = project.default_slot(slot) if slot or project.config.slots else ""
+    imports = _read(project, module, place, chosen)
     groups = list[RecordGroup]()
-    with suppress(Undone), project.ledger.transaction(durable=True) as tx:
-        groups += [_write(project, tx, name, each, wanted) for each in found]
+    with suppress(RollBack), project.ledger.transaction(durable=True) as tx:
+        groups += [_write(project, tx, name, each, target) for each in imports]
         if dry_run:
-            raise Undone
-    return Import(name, wanted, tuple(groups))
+            raise RollBack
+    return Import(name, target, tuple(groups))
 
 
 def recognized(place: str) -> str:
-    """Name of the importer that recognises a file or URL; nothing of it is run.
+    """Name of the importer that recognizes a file or URL; no code of it is run.
 
     Raises
     ------
     NotFoundError
         There is no such file.
     UsageError
-        None does, or several do.
+        No importer recognizes it, or several do.
     DataError
-        It is a database that cannot be read.
+        A database cannot be read.
     """
     path = as_file(place)
     shown = without_password(place)
     if path is not None:
         if not path.exists():
-            raise NotFoundError(f"{shown} is not there", "a file to import")
+            raise NotFoundError(f"there is no file {shown}", "a file to import")
         if path.is_file() and is_bundle(path):
             return BUNDLE
-    found = [
+    names = [
         name
         for name in registry.names("importers")
         if registry.load("importers", name).recognizes(place)
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(names) == 1:
+        return names[0]
+    if names:
         raise UsageError(
-            f"{shown} could be read by {' or '.join(found)}",
+            f"{shown} could be read by {' or '.join(names)}",
             "one of them",
-            f"add --as {found[0]}",
+            f"add --as {names[0]}",
         )
     if path is not None and head(path).startswith(SQLITE):
         _require_readable(path)
     raise UsageError(
-        f"{shown} is nothing that podium knows how to import",
-        f"what one of {', '.join(registry.names('importers'))} reads, or a bundle (.tar)",
-        "see what they read with: podium list importers; if it is that, say which with --as",
+        f"no importer recognizes {shown}",
+        f"a file of {', '.join(registry.names('importers'))}, or a bundle (.tar)",
+        "podium list importers describes them; --as NAME chooses one",
     )
 
 
@@ -190,10 +197,10 @@ def _read(
     if "own" in module.OPTIONS:
         trials = project.reader.select("trial", "id") if project.reader.exists else []
         options = {**options, "own": {row["id"] for row in trials}}
-    found: Sequence[Imported] = module.read(place, **options)
-    if not found:
+    imports: Sequence[Imported] = module.read(place, **options)
+    if not imports:
         raise DataError(f"{without_password(place)} holds no records", "at least one")
-    return found
+    return imports
 
 
 def _write(
@@ -218,7 +225,7 @@ def _write(
 
 
 def _unknown_runs(project: Project, records: Sequence[Record]) -> list[Record]:
-    """Runs the record does not have word for word: it may have written the file itself."""
+    """Runs that differ from the record, which may have written the file."""
     known = {run.run_id: _words(run) for run in runs.runs(project.reader)}
     return [record for record in records if known.get(record.run_id) != _words(record)]
 

@@ -41,7 +41,7 @@ _IGNORED = (
     "podium.db*",
     "reports/",
 )
-# Where older scripts look for what podium has now.
+# Modules that older scripts import.
 SHIMS = {
     "hparams_tracker.py": "from podium import HyperparamTracker as HyperparamTracker\n",
     "src/__init__.py": "",
@@ -50,8 +50,8 @@ SHIMS = {
 }
 
 
-def _unheard(text: str) -> None:
-    """Nobody listens."""
+def _silent(message: str) -> None:
+    """Drop a message."""
 
 
 def init(
@@ -59,26 +59,26 @@ def init(
     *,
     demo: bool = False,
     compat: bool = False,
-    say: Callable[[str], None] = _unheard,
+    say: Callable[[str], None] = _silent,
 ) -> Path:
-    """Lay out a project in a folder; returns the folder.
+    """Create a project in a folder and return the folder.
 
     Parameters
     ----------
     folder : path
     demo : bool
-        With daily bars of four US stocks and two slots.
+        Add daily bars of four US stocks and two slots.
     compat : bool
-        With ``hparams_tracker.py``, ``src/config.py`` and ``src/model.py``, through which older
-        scripts reach podium; existing files are left alone. With it alone the folder may be a
-        project already.
+        Add ``hparams_tracker.py``, ``src/config.py`` and ``src/model.py``, through which older
+        scripts use podium; existing files are not changed. Without ``demo`` the folder may be a
+        project.
     say : callable
-        Hears which of those files were written and which were left.
+        Receives a message about each of those files.
 
     Raises
     ------
     ConflictError
-        The folder holds a podium.toml already; it is left as it is.
+        The folder has a podium.toml, which is not changed.
 
     Examples
     --------
@@ -109,12 +109,12 @@ def _create(folder: Path, demo: bool) -> None:
         name = json.dumps(folder.name, ensure_ascii=False)
         text = _TEMPLATE.format(name=name, id=new_id("p"))
     _ignore(folder / ".gitignore")
-    # Last, so that a folder with a podium.toml is a whole project.
+    # Last, so that a folder with a podium.toml is a complete project.
     _write_once(folder / FILE, text)
 
 
 def _ignore(path: Path) -> None:
-    """Add podium's lines to a .gitignore; those that are there stay."""
+    """Add podium's lines to a .gitignore."""
     present = path.read_text(encoding="utf-8") if path.is_file() else ""
     missing = [line for line in _IGNORED if line not in present.splitlines()]
     if missing:
@@ -123,21 +123,21 @@ def _ignore(path: Path) -> None:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Write a file that must not be there yet; of several who try at once one succeeds.
+    """Write a new file; of several concurrent calls one succeeds.
 
-    Two project ids in turn would make the first one's runs somebody else's.
+    A second project id would detach the runs of the first one.
     """
-    beside = path.with_name(f".{path.name}.{new_id('n')}")
-    write_atomic(beside, text)
+    temporary = path.with_name(f".{path.name}.{new_id('n')}")
+    write_atomic(temporary, text)
     try:
-        os.link(beside, path)
+        os.link(temporary, path)
     except FileExistsError:
         raise _exists(path.parent) from None
     except OSError:
         # A file system without hard links.
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _exists(folder: Path) -> ConflictError:
@@ -153,13 +153,13 @@ def _write_shims(folder: Path, say: Callable[[str], None]) -> None:
     for name, text in SHIMS.items():
         path = folder / name
         if name == "src/__init__.py" and is_package:
-            # How an existing src/ is imported is its owner's business.
+            # An existing src/ keeps its way of being imported.
             continue
         if not path.exists():
             write_atomic(path, text)
             say(f"wrote {name}")
         elif path.read_text(encoding="utf-8", errors="replace") != text:
             say(
-                f"left {name} as it is: it was there before. To let scripts reach podium through "
-                f"it, give it the line: {text.strip()}"
+                f"{name} exists and is not changed; for scripts that import it, add the line: "
+                f"{text.strip()}"
             )

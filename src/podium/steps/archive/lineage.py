@@ -1,4 +1,4 @@
-"""Where a trial, candidate or study comes from and what came of it, from the record alone."""
+"""Lineage of a trial, candidate or study, from the record alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from podium.steps.workspace.moments import day_of
 from podium.study import CHOICES, choices_of
 
 KINDS = ("trials", "candidates", "studies")
-# Columns that are facts of a node as they are.
+# Columns that become facts of a node.
 _OF_TRIAL = (
     "run_id", "phase", "number", "family", "family_version", "fold", "seed", "state", "metric",
     "score", "seconds", "epochs", "best_epoch", "origin", "environment_hash", "artifact_hash",
@@ -35,19 +35,19 @@ _OF_CANDIDATE = (
 
 @dataclass(frozen=True)
 class Node:
-    """One thing of the record with what came of it.
+    """One item of the record with the items made from it.
 
     Parameters
     ----------
     kind : str
         ``dataset``, ``study``, ``trial`` or ``candidate``.
     here : bool
-        Whether it is the thing that was asked about.
+        Whether it is the requested item.
     facts : mapping
-        What the record says of it.
+        Values of the record.
     title : str
-    told : sequence of (str, str)
-        The facts as label and words.
+    lines : sequence of (str, str)
+        The facts as label and text.
     """
 
     kind: str
@@ -55,37 +55,37 @@ class Node:
     here: bool
     facts: dict[str, Any]
     title: str
-    told: Sequence[tuple[str, str]]
+    lines: Sequence[tuple[str, str]]
     children: Sequence[Node] = ()
 
     def item(self) -> dict[str, Any]:
-        """All facts as one nested value, ready for JSON."""
+        """All facts as one nested value for JSON."""
         children = [child.item() for child in self.children]
         about = {"kind": self.kind, "id": self.id, "here": self.here}
         return {**about, **self.facts, "children": children}
 
     def branch(self) -> Branch:
-        """The same for a terminal."""
+        """Title and lines as a branch for a terminal."""
         title = f"{'this ' if self.here else ''}{self.kind} {self.title}"
-        return Branch(title, self.told, [child.branch() for child in self.children])
+        return Branch(title, self.lines, [child.branch() for child in self.children])
 
 
 def lineage(reader: RecordReader, name: str, store: Path) -> Node:
-    """Tree from the data a thing was trained on down to everything that came of it.
+    """Tree from the data of an item down to everything made from it.
 
     Parameters
     ----------
     name : str
-        Id of a trial, candidate or study, the beginning of one, or a run's name.
+        Id of a trial, candidate or study, its beginning, or the name of a run.
     store : Path
-        Folder of the artefacts; they are only looked for, not read.
+        Folder of the artefacts, of which only the presence is checked.
 
     Raises
     ------
     NotFoundError
-        Nothing, or more than one thing, is called so.
+        No item, or more than one, has this name.
     UsageError
-        It is something else, a decision, say.
+        The item is of another kind, such as a decision.
     """
     kind, row = reader.find(name)
     if kind not in KINDS:
@@ -95,15 +95,15 @@ def lineage(reader: RecordReader, name: str, store: Path) -> Node:
 
 @dataclass
 class _Tree:
-    """What is known about one tree while it is put together."""
+    """State of one tree while it is built."""
 
     reader: RecordReader
     store: Path
     here: str
-    # The first config of the tree; others are told by how they differ from it.
+    # First config of the tree; others are shown by their differences from it.
     config: dict[str, Any] = field(default_factory=dict)
-    # Code and environment are said once.
-    said: set[str] = field(default_factory=set)
+    # Environments that are shown already.
+    shown: set[str] = field(default_factory=set)
 
     def of(self, kind: str, row: dict[str, Any]) -> Node:
         if kind == "studies":
@@ -119,7 +119,7 @@ class _Tree:
         return self._dataset(row["dataset_fingerprint"], children)
 
     def _dataset(self, fingerprint: str | None, children: Sequence[Node]) -> Node:
-        """The data; things that podium did not train name none."""
+        """Node of the data; items that podium did not train have none."""
         data = self.reader.first("dataset", fingerprint=fingerprint or "")
         if data is None:
             if len(children) == 1:
@@ -131,23 +131,23 @@ class _Tree:
         size = ("bars", f"{data['bars']}, {day_of(data['first_at'])} to {day_of(data['last_at'])}")
         if not tickers:
             title, size = data["name"], ("samples", str(data["bars"]))
-        told = [size, ("fingerprint", data["fingerprint"][:20])]
+        lines = [size, ("fingerprint", data["fingerprint"][:20])]
         facts = {**facts, "tickers": tickers}
-        return Node("dataset", data["fingerprint"], False, facts, title, told, children)
+        return Node("dataset", data["fingerprint"], False, facts, title, lines, children)
 
     def _study(self, study: dict[str, Any], configs: Sequence[str]) -> Node:
         question = study["question"]
         counted = self._counted(study["id"], question)
         chose = self._chose(study, question)
-        told = [
-            *self._asks(question),
+        lines = [
+            *self._question(question),
             *chose,
             ("trials", ", ".join(map(_counted, counted)) or "none"),
         ]
         facts = {"slot": study["slot"], "question": question, "trials": counted}
         children = [node for config in configs for node in self._trials_of(study["id"], config)]
         title = f"{study['id']}  {study['slot']}"
-        return self._node("study", study["id"], facts, title, told, children)
+        return self._node("study", study["id"], facts, title, lines, children)
 
     def _node(
         self,
@@ -155,19 +155,19 @@ class _Tree:
         id_: str,
         facts: dict[str, Any],
         title: str,
-        told: Sequence[tuple[str, str]],
+        lines: Sequence[tuple[str, str]],
         children: Sequence[Node],
         own_note: str = "",
     ) -> Node:
-        """A node with its notes, that of its own row before those added since."""
+        """Node with its notes: that of its row, then those added later."""
         since = self.reader.select("note", subject_id=id_)
         notes = [*filter(None, [own_note]), *map(note_line, since)]
         facts = {**facts, "notes": notes}
-        told = [*told, *(("note", note) for note in notes)]
-        return Node(kind, id_, id_ == self.here, facts, title, told, children)
+        lines = [*lines, *(("note", note) for note in notes)]
+        return Node(kind, id_, id_ == self.here, facts, title, lines, children)
 
     def _counted(self, study_id: str, question: dict[str, Any]) -> list[dict[str, Any]]:
-        """How many trials of a study ended how, and the best score, by phase, state and metric."""
+        """Number of a study's trials and the best score, by phase, state and metric."""
         groups = ("phase", "state", "metric")
         scores: dict[tuple[str, ...], list[float | None]] = {}
         for row in self.reader.select(
@@ -182,31 +182,31 @@ class _Tree:
             counted.append({**row, "best": best(known, default=None)})
         return counted
 
-    def _asks(self, question: dict[str, Any]) -> list[tuple[str, str]]:
-        """What a study wants to know."""
+    def _question(self, question: dict[str, Any]) -> list[tuple[str, str]]:
+        """Lines about the question of a study."""
         if "families" not in question:
             return [(str(name), str(value)) for name, value in question.items()]
         families = ", ".join(question["families"])
-        # A search that is a plugin is recorded with its version behind it.
+        # The name of a plugin has its version behind it.
         search = question["search"].partition("@")[0]
         seed = f", seed {question['seed']}" if "seed" in question else ""
-        told = [("search", f"{search} of {families}{seed}")]
+        lines = [("search", f"{search} of {families}{seed}")]
         task = self.reader.first("task", hash=question["task"])
-        return [_task(task["spec"]), *told] if task else told
+        return [_task(task["spec"]), *lines] if task else lines
 
     def _chose(self, study: dict[str, Any], question: dict[str, Any]) -> list[tuple[str, str]]:
-        """What a search chose itself when the study was begun, and why."""
-        told = []
+        """Lines about the choices of the search, with their reasons."""
+        lines = []
         for family in question.get("families", ()):
-            wanted = choices_of(study["key"], family)
-            for row in self.reader.select("receipt", step=CHOICES, inputs_hash=wanted):
+            key = choices_of(study["key"], family)
+            for row in self.reader.select("receipt", step=CHOICES, inputs_hash=key):
                 chosen = row["outputs"]["chosen"]
                 phases = [f"{count} {name} {by}" for name, by, count in chosen["phases"]]
-                told.append((f"{family} by", f"{', '.join(phases)} ({chosen['why']})"))
-        return told
+                lines.append((f"{family} by", f"{', '.join(phases)} ({chosen['why']})"))
+        return lines
 
     def _configs_of(self, study: dict[str, Any]) -> list[str]:
-        """Configs of a study that became candidates; where none did, its best one."""
+        """Configs of a study that became candidates, else its best one."""
         candidates = self.reader.select("candidate", "trial_id", study_id=study["id"])
         trials = [
             row for each in candidates for row in self.reader.select("trial", id=each.values())
@@ -221,7 +221,7 @@ class _Tree:
         return list(dict.fromkeys(row["config_hash"] for row in trials))
 
     def _trials_of(self, study_id: str, config_hash: str) -> list[Node]:
-        """A config's trials in the order a study looked at them, with their candidates."""
+        """Trials of a config in the order of the study, with their candidates."""
         looks = self.reader.select(LOOKS, order="look", study_id=study_id, config_hash=config_hash)
         first: dict[tuple[str, str], dict[str, Any]] = {}
         for row in looks:
@@ -232,13 +232,13 @@ class _Tree:
     def _trial(self, row: dict[str, Any]) -> Node:
         config = row["config"]
         code = self.reader.first("environment", hash=row["environment_hash"]) or {}
-        told = [*self._told_config(config), *self._told_code(row["environment_hash"], code)]
+        lines = [*self._config_lines(config), *self._code_lines(row["environment_hash"], code)]
         if row["run_id"]:
-            told.insert(0, ("run", row["run_id"]))
+            lines.insert(0, ("run", row["run_id"]))
         if row["checkpoint"]:
-            told.append(("model", row["checkpoint"]))
+            lines.append(("model", row["checkpoint"]))
         if row["reason"]:
-            told.append(("reason", row["reason"].strip().splitlines()[-1]))
+            lines.append(("reason", row["reason"].strip().splitlines()[-1]))
         facts = {
             **{name: row[name] for name in _OF_TRIAL},
             "config": config,
@@ -249,26 +249,26 @@ class _Tree:
             self._candidate(candidate)
             for candidate in self.reader.select("candidate", trial_id=row["id"])
         ]
-        return self._node("trial", row["id"], facts, _called(row), told, children, row["notes"])
+        return self._node("trial", row["id"], facts, _called(row), lines, children, row["notes"])
 
-    def _told_config(self, config: dict[str, Any]) -> list[tuple[str, str]]:
+    def _config_lines(self, config: dict[str, Any]) -> list[tuple[str, str]]:
         other = {k: v for k, v in config.items() if self.config.get(k, ...) != v}
         if not self.config:
             self.config = config
             return [("config", _assigned(config))]
         return [("config", f"the same but {_assigned(other)}")] if other else []
 
-    def _told_code(self, name: str, code: dict[str, Any]) -> list[tuple[str, str]]:
-        if not code or name in self.said:
+    def _code_lines(self, name: str, code: dict[str, Any]) -> list[tuple[str, str]]:
+        if not code or name in self.shown:
             return []
-        self.said.add(name)
+        self.shown.add(name)
         commit, changes = code["git_commit"], code["git_diff_hash"]
-        told = f"commit {commit[:12]}" if commit else "in no git repository"
-        told += f" with uncommitted changes {changes[:12]}" if changes else ""
+        text = f"commit {commit[:12]}" if commit else "in no git repository"
+        text += f" with uncommitted changes {changes[:12]}" if changes else ""
         packages, machine = code["packages"], code["machine"]
         made = [f"{k} {packages[k]}" for k in ("podium", "torch", "numpy") if packages.get(k)]
         made += [f"python {machine['python']}"] if "python" in machine else []
-        return [("code", told), ("environment", ", ".join([name[:12], *made]))]
+        return [("code", text), ("environment", ", ".join([name[:12], *made]))]
 
     def _candidate(self, row: dict[str, Any]) -> Node:
         id_ = row["id"]
@@ -277,7 +277,7 @@ class _Tree:
         decisions = self.reader.select("decision", candidate_id=id_)
         folder = self.store / row["artifact_path"]
         there = (folder / MANIFEST).is_file()
-        told = [
+        lines = [
             ("artefact", row["artifact_hash"][:20] + ("" if there else f", MISSING at {folder}")),
             ("trained", f"by {row['trial_id']}, until {day_of(row['trained_until'])}"),
             ("evidence", ", ".join(dict.fromkeys(e["kind"] for e in evidence)) or "none"),
@@ -295,19 +295,19 @@ class _Tree:
             self._candidate(child) for child in self.reader.select("candidate", parent_id=id_)
         ]
         title = f"{id_}  version {row['version']}, {row['model_type']}, {stage}"
-        return self._node("candidate", id_, facts, title, told, children)
+        return self._node("candidate", id_, facts, title, lines, children)
 
     def _one(self, table: str, id_: str) -> dict[str, Any]:
-        found = self.reader.first(table, id=id_)
-        if found is None:
+        row = self.reader.first(table, id=id_)
+        if row is None:
             raise NotFoundError(
-                f"the record refers to {id_} and has none", fix="run: podium doctor"
+                f"the record refers to {id_} and lacks it", fix="run: podium doctor"
             )
-        return found
+        return row
 
 
 def _task(spec: dict[str, Any]) -> tuple[str, str]:
-    """What a study's models are for, in words."""
+    """Line about the task of a study."""
     words = registry.constant("tasks", spec.get("task", "forecast"), "WORDS")
     if words is None:
         return ("trains", describe_code(spec))
@@ -316,9 +316,9 @@ def _task(spec: dict[str, Any]) -> tuple[str, str]:
 
 
 def _direction(question: dict[str, Any], metric: str) -> str:
-    """Which way a metric is better; a study of own code says so itself."""
-    said: str = question.get("direction") or registry.direction(metric)
-    return said
+    """Better direction of a metric; a study of own code has its own."""
+    direction: str = question.get("direction") or registry.direction(metric)
+    return direction
 
 
 def _assigned(config: dict[str, Any]) -> str:

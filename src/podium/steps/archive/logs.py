@@ -1,4 +1,4 @@
-"""Logs of commands, listed and read again, also while they are written."""
+"""Logs of commands: list, find, read and follow them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from podium.steps.workspace.log import AT_WORK, ENDED, FOLDER, STAMP, SUFFIX, Lo
 
 LAST = "last"
 RUNNING, KILLED = "running", "killed"
-# How often a log that is written is looked at again, in seconds.
+# Seconds between two reads of a log that is followed.
 LOOK = 0.2
-# So much of a log's beginning tells its slots, so much of its end how it ended.
+# Bytes at the beginning of a log that name its slots, and at its end that name the outcome.
 HEAD, TAIL = 8192, 4096
 _ID = re.compile(r"(\d{8}_\d{6}_\d{3})_(\w[\w-]*)")
 _ENDED = re.compile(rf"{ENDED}(.+) after ([\d.]+) s")
@@ -26,7 +26,7 @@ _ENDED = re.compile(rf"{ENDED}(.+) after ([\d.]+) s")
 
 @dataclass(frozen=True)
 class LogFacts:
-    """One log.
+    """Facts of one log.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class LogFacts:
     command : str
         The verb.
     slots : tuple of str
-        In the order in which the command took them.
+        In the order of the command.
     began : str
         UTC.
     seconds : float
-        How long it took, or has taken so far; until its last line where it was killed.
+        Duration, so far for a running command, until the last line for a killed one.
     outcome : str
         ``done refused failed stopped interrupted running killed`` or ``time over``.
     bytes : int
@@ -55,27 +55,27 @@ class LogFacts:
 
 
 def logs(root: Path) -> list[LogFacts]:
-    """Every log of a project, newest first."""
-    found = []
+    """Facts of all logs of a project, newest first."""
+    all_facts = []
     for path in sorted(_folder(root).glob(f"*{SUFFIX}"), reverse=True):
         facts = _facts(path)
         if facts is not None:
-            found.append(facts)
-    return found
+            all_facts.append(facts)
+    return all_facts
 
 
 def find(root: Path, id_: str) -> Path:
-    """File of the log that an id, its beginning, or ``last`` means; the newest of several.
+    """File of the newest log with an id, its beginning, or ``last``.
 
     Raises
     ------
     NotFoundError
-        There is none; near ids are suggested.
+        There is no such log; near ids are suggested.
     """
     known = {path.stem: path for path in sorted(_folder(root).glob(f"*{SUFFIX}"), reverse=True)}
-    found = next((p for name, p in known.items() if id_ == LAST or name.startswith(id_)), None)
-    if found is not None:
-        return found
+    match = next((p for name, p in known.items() if id_ == LAST or name.startswith(id_)), None)
+    if match is not None:
+        return match
     if not known:
         raise NotFoundError("there is no log yet", fix="steps on a slot write one: podium tune")
     recent = list(known)[:8]
@@ -86,26 +86,26 @@ def read(
     path: Path, *, follow: bool = False, steps: Collection[str] = (), trials: Collection[str] = (),
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[LogLine]:  # fmt: skip
-    """Lines of a log; followed, until the command has ended, however it did.
+    """Lines of a log; with ``follow``, until the command ends.
 
     Parameters
     ----------
     steps, trials : collection of str
-        Only what is of one of them; a trial's beginning is enough.
+        Only lines of one of them; the beginning of a trial's id is enough.
     """
     with path.open(encoding="utf-8", errors="replace", newline="\n") as handle:
         rest = ""
         while True:
-            # Asked first: what was written before the writer went is read below.
-            goes_on = follow and is_locked(path)
-            for told in handle:
-                rest += told
+            # Tested first, so that the last lines of the writer are read below.
+            running = follow and is_locked(path)
+            for part in handle:
+                rest += part
                 if not rest.endswith("\n"):
                     break
                 line, rest = LogLine.of(rest), ""
                 if line is not None and line.fits(steps, trials):
                     yield line
-            if not goes_on:
+            if not running:
                 return
             sleep(LOOK)
 
@@ -115,12 +115,12 @@ def _folder(root: Path) -> Path:
 
 
 def _facts(path: Path) -> LogFacts | None:
-    """None of a file that is no log, or has just been removed."""
+    """Facts of a log; None for another file, or one that was just removed."""
     named = _ID.fullmatch(path.stem)
     if named is None:
         return None
     try:
-        goes_on = is_locked(path)
+        running = is_locked(path)
         with path.open("rb") as handle:
             size = os.fstat(handle.fileno()).st_size
             head = handle.read(HEAD).decode("utf-8", "replace").splitlines()
@@ -129,19 +129,19 @@ def _facts(path: Path) -> LogFacts | None:
             changed = os.fstat(handle.fileno()).st_mtime
     except OSError:
         return None
-    lines = [line for told in head if (line := LogLine.of(told)) is not None]
+    lines = [line for text in head if (line := LogLine.of(text)) is not None]
     last = LogLine.of(tail[-1]) if tail else None
     ended = _ENDED.fullmatch(last.text) if last is not None else None
     began = dt.datetime.strptime(named[1][:15], STAMP).replace(
         tzinfo=dt.UTC, microsecond=int(named[1][16:]) * 1000
     )
-    so_far = (time.time() if goes_on else changed) - began.timestamp()
+    so_far = (time.time() if running else changed) - began.timestamp()
     return LogFacts(
         id=path.stem,
         command=named[2],
         slots=tuple(dict.fromkeys(line.slot for line in lines if line.text == AT_WORK)),
         began=f"{began:%Y-%m-%dT%H:%M:%S}Z",
         seconds=float(ended[2]) if ended else max(0.0, so_far),
-        outcome=ended[1] if ended else RUNNING if goes_on else KILLED,
+        outcome=ended[1] if ended else RUNNING if running else KILLED,
         bytes=size,
     )

@@ -1,4 +1,4 @@
-"""Unpack a backup into a new project, every hash checked before anything is in place."""
+"""Unpack a backup into a new project; every hash is checked first."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from podium.steps.archive.tar import unpack
 
 
 def restore(source: Path, folder: Path) -> Path:
-    """Lay out the project of a backup in a folder that does not exist; returns the folder.
+    """Unpack the project of a backup in a new folder and return the folder.
 
-    Nothing is trusted: links, absolute names and names with ``..`` are refused, every file must
-    stand in the list of contents with its hash. The folder appears whole or not at all. Its record
-    is an SQLite file, also where a server held it before. Put the bars back where ``[datasets]``
-    names them; resolving and showing need none.
+    Links, absolute names, names with ``..`` and files that differ from the list of contents are
+    refused. The folder is created complete or not at all. Its record is an SQLite file, also where
+    the original one was on a server. Bars must be put back at the paths of ``[datasets]``.
 
     Raises
     ------
@@ -27,23 +26,23 @@ def restore(source: Path, folder: Path) -> Path:
     NotFoundError
         There is no such backup.
     DataError
-        The backup is damaged, forged, or not podium's; nothing is left behind.
+        The backup is damaged, forged, or not one of podium; no file is left.
     """
     folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConflictError(f"{folder} exists", "a new or empty folder", "choose another name")
     if not source.is_file():
         raise NotFoundError(f"no backup at {source}", "a file written by podium backup")
-    beside = folder.with_name(f".{folder.name}.restoring")
+    unpacked = folder.with_name(f".{folder.name}.restoring")
     with full_disk_explained(folder):
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(unpacked, ignore_errors=True)
         try:
-            if FILE not in unpack(source, beside, PACKING)["files"]:
-                raise DataError(f"the backup has no {FILE}", "a whole project")
-            flush_folder(beside)
+            if FILE not in unpack(source, unpacked, PACKING)["files"]:
+                raise DataError(f"the backup has no {FILE}", "a complete project")
+            flush_folder(unpacked)
             if folder.exists():
                 folder.rmdir()
-            beside.rename(folder)
+            unpacked.rename(folder)
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(unpacked, ignore_errors=True)
     return folder

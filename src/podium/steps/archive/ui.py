@@ -1,4 +1,4 @@
-"""MLflow's own pages on the store this project is shown in."""
+"""MLflow's pages on the store of a project."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Pages:
-    """What to start, and where to look then.
+    """Address of MLflow's pages, and the command that starts them.
 
     Parameters
     ----------
     url : str
-        The experiment's page.
+        Page of the experiment.
     shown : str
-        The store, for people.
+        The store, without secrets.
     command : sequence of str
-        Starts the pages; empty where a server has them already.
+        Starts the pages; empty where a server has them.
     environment : mapping
-        For that command, secrets among it.
+        Environment of the command, with secrets.
     """
 
     url: str
@@ -38,14 +38,14 @@ class Pages:
 
 
 def ui(project: Project, port: int) -> Pages:
-    """What opens MLflow's pages on the experiment of this project.
+    """Find the command that starts MLflow's pages on the experiment of a project.
 
     Raises
     ------
     NotFoundError
-        Nothing was sent to it yet.
+        No item was sent to it.
     ConflictError
-        The port is taken.
+        The port is in use.
     UsageError, DataError, MissingExtraError
         MLflow cannot be used as it is set.
     """
@@ -58,7 +58,7 @@ def ui(project: Project, port: int) -> Pages:
     if target.artifacts is None:
         return Pages(f"{target.shown.rstrip('/')}/{page}", target.shown, (), {})
     _require_free(port)
-    # The URI may hold a password, so it is no argument: those are for all to see.
+    # Arguments are visible to other users, and the URI may hold a password.
     environment = {
         **os.environ,
         "MLFLOW_BACKEND_STORE_URI": target.uri,
@@ -71,10 +71,10 @@ def ui(project: Project, port: int) -> Pages:
 
 
 def _require_free(port: int) -> None:
-    with socket.socket() as asked:
-        asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            asked.bind((HOST, port))
+            probe.bind((HOST, port))
         except OSError as error:
             raise ConflictError(
                 f"port {port} of {HOST} cannot be used: {(error.strerror or '').lower()}",

@@ -1,4 +1,4 @@
-"""What a candidate says of the bars after its training: what is on record, and what it says now."""
+"""Forecasts of a candidate for the bars after its training: recorded ones and present ones."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from podium.steps.workspace.project import Project
 from podium.tasks.forecast import view_of
 from podium.view import View
 
-# As close as a model's forecast of the same bars is, whatever else was forecast with them.
+# Relative difference between forecasts of the same bars in batches of different sizes.
 SAME = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A candidate with its model, and the bars there are now as that model sees them.
+    """A candidate with its model and the present bars.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class ServedModel:
     role : {"champion", "shadow"}
     model : LoadedModel
     view : View
-        Of all bars there are, through the model's features.
+        All present bars, with the model's features.
     judged : mapping of kind to Evidence
-        What was found about it.
+        Newest evidence of each kind.
     """
 
     candidate: Candidate
@@ -49,18 +49,18 @@ class ServedModel:
 
     @property
     def trained_until(self) -> np.datetime64:
-        """The newest bar it was trained on."""
+        """Newest bar of the training."""
         return np.datetime64(self.model.manifest["trained_until"], "s")
 
     @property
     def tested_until(self) -> np.datetime64:
-        """The last bar it was judged on before it could be chosen, else of its training."""
+        """Last bar of its test, else of its training."""
         if "test" not in self.judged:
             return self.trained_until
         return max(self.trained_until, np.datetime64(self.judged["test"].notes["to"], "s"))
 
     def windows(self, since: np.datetime64 | None = None) -> Windows:
-        """What it can be asked: bars after its training, from a moment on if one is given."""
+        """Windows of bars after the training, from a time on if one is given."""
         times = self.view.times
         first = int(np.searchsorted(times, self.trained_until, side="right"))
         if since is not None:
@@ -71,19 +71,19 @@ class ServedModel:
 
 @dataclass(frozen=True, eq=False)
 class Live:
-    """What one candidate said of every bar after its training.
+    """Forecasts of one candidate for every bar after its training.
 
     Parameters
     ----------
     windows : Windows
         N of them, by bar, then ticker.
     forecast : (N,) float
-        As stored; where nothing is stored, as the model forecasts now.
+        Stored forecasts; where none is stored, present ones.
     stored : (N,) bool
     early : (N,) bool
-        Stored before the bars knew the outcome.
+        Stored before the outcome was known.
     other : int
-        Stored forecasts that the model would not make again: their bars were revised since.
+        Number of stored forecasts that differ from present ones, as their bars were revised.
     """
 
     served: ServedModel
@@ -95,61 +95,66 @@ class Live:
 
     @property
     def known(self) -> Mask:
-        """Where the outcome is known by now, (N,)."""
-        found: Mask = np.isfinite(self.windows.truth())
-        return found
+        """Windows with a known outcome, (N,)."""
+        known: Mask = np.isfinite(self.windows.truth())
+        return known
 
 
 def served_models(project: Project, slot: str) -> list[ServedModel]:
-    """A slot's champion and, where there is one, its shadow, each with its own view of the bars.
+    """A slot's champion and its shadow, if any, each with its own view of the bars.
 
     Raises
     ------
     UsageError
         The slot does not forecast.
     NotFoundError
-        Nobody holds it.
+        The slot has no champion.
     DataError
-        The bars are not what the model needs, or its artefact was changed.
+        The bars lack what the model needs, or its artefact was changed.
     """
     require_task(project.config, slot)
     champion = recorded.champion(project, slot)
     if champion is None:
         raise NotFoundError(f"slot {slot} has no champion", fix=f"run: podium run {slot}")
     with project.ledger.reading() as tx:
-        beside = forecasts.shadow_of(project.ledger, tx, slot)
-    asked = [(champion, CHAMPION)]
-    if beside is not None and beside.candidate_id != champion.id:
-        asked.append((recorded.candidate(project, beside.candidate_id), SHADOW))
-    found: list[ServedModel] = []
-    for candidate, role in asked:
+        shadow = forecasts.shadow_of(project.ledger, tx, slot)
+    candidates = [(champion, CHAMPION)]
+    if shadow is not None and shadow.candidate_id != champion.id:
+        candidates.append((recorded.candidate(project, shadow.candidate_id), SHADOW))
+    models: list[ServedModel] = []
+    for candidate, role in candidates:
         model = recorded.forecaster(project, candidate)
         dataset, _ = bars_of(project.config, model.section.dataset, model.tickers)
         view, judged = view_of(dataset, model.section), recorded.evidence(project, candidate.id)
-        found.append(ServedModel(candidate, role, model, view, judged))
-    return found
+        models.append(ServedModel(candidate, role, model, view, judged))
+    return models
 
 
 def store(project: Project, served: ServedModel, since: str = "") -> int:
-    """Append what a candidate says of the bars it has said nothing of; returns how many forecasts.
+    """Store a candidate's forecasts of bars that have none on record.
 
     Parameters
     ----------
     since : str
-        A moment, ISO 8601; default: the newest bar it has spoken of, and where it has of none, the
-        first one newer than those it was judged on.
+        ISO 8601 time. Default: the newest stored forecast, or the first bar newer than those of its
+        test.
+
+    Returns
+    -------
+    int
+        Number of stored forecasts.
     """
     ledger, candidate = project.ledger, served.candidate
     with ledger.reading() as tx:
         start = since or forecasts.last_decided(ledger, tx, candidate.id)
         known = forecasts.stored_forecasts(ledger, tx, candidate.id, since=start)
     moment = served.tested_until + 1 if not start else np.datetime64(start, "s")
-    asked = served.windows(moment)
-    new = np.array([place not in known for place in places(asked)], dtype=bool)
+    windows = served.windows(moment)
+    new = np.array([place not in known for place in places(windows)], dtype=bool)
     if not new.any():
         return 0
-    asked = asked.take(new)
-    said = served.model.predict(asked)
+    windows = windows.take(new)
+    prediction = served.model.predict(windows)
     about = {
         "slot": candidate.slot,
         "candidate_id": candidate.id,
@@ -157,35 +162,35 @@ def store(project: Project, served: ServedModel, since: str = "") -> int:
         "role": served.role,
         "data_until": str(served.view.times[-1]),
     }
-    values = dict(zip(places(asked), said.mean.tolist(), strict=True))
+    values = dict(zip(places(windows), prediction.mean.tolist(), strict=True))
     return ledger.write_durably(forecasts.put_forecasts, about, values)
 
 
 def live(project: Project, served: ServedModel) -> Live:
-    """Everything a candidate said of bars after its training, and says now where it had not."""
+    """Stored forecasts of the bars after the training, and present ones where none is stored."""
     windows, candidate = served.windows(), served.candidate
-    kept = project.ledger.read(forecasts.stored_forecasts, candidate.id)
+    on_record = project.ledger.read(forecasts.stored_forecasts, candidate.id)
     now = served.model.predict(windows).mean if len(windows) else np.empty(0)
-    said = [kept.get(place) for place in places(windows)]
-    stored = np.array([one is not None for one in said], dtype=bool)
-    before = np.array([now[n] if one is None else one.value for n, one in enumerate(said)])
-    other = stored & ~np.isclose(before, now, rtol=SAME, atol=SAME * _spread(now), equal_nan=True)
-    early = np.array([_is_early(one, windows, n) for n, one in enumerate(said)], dtype=bool)
-    return Live(served, windows, before, stored, early, int(other.sum()))
+    known = [on_record.get(place) for place in places(windows)]
+    stored = np.array([one is not None for one in known], dtype=bool)
+    values = np.array([now[n] if one is None else one.value for n, one in enumerate(known)])
+    other = stored & ~np.isclose(values, now, rtol=SAME, atol=SAME * _spread(now), equal_nan=True)
+    early = np.array([_is_early(one, windows, n) for n, one in enumerate(known)], dtype=bool)
+    return Live(served, windows, values, stored, early, int(other.sum()))
 
 
 def _spread(values: Floats) -> float:
     return float(np.abs(values).mean()) if len(values) else 0.0
 
 
-def _is_early(kept: StoredForecast | None, windows: Windows, row: int) -> bool:
-    """Whether a forecast was stored before the bars knew its outcome."""
+def _is_early(stored: StoredForecast | None, windows: Windows, row: int) -> bool:
+    """Whether a forecast was stored before its outcome was known."""
     times = windows.view.times
     end = int(windows.at[row]) + windows.view.horizon
-    return kept is not None and (end >= len(times) or kept.data_until < str(times[end]))
+    return stored is not None and (end >= len(times) or stored.data_until < str(times[end]))
 
 
 def places(windows: Windows) -> list[Place]:
-    """Ticker and time of each window, as the record has them."""
+    """Ticker and time of each window, in the record's form."""
     moments = windows.decided_at.astype("datetime64[s]")
     return [(str(t), str(at)) for t, at in zip(windows.tickers, moments, strict=True)]

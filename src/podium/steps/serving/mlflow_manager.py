@@ -1,4 +1,4 @@
-"""Find models by what their tags say: the newest or best of a type, all of a stage."""
+"""Find models by their tags: the newest or best of a type, all of a stage."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ Found = tuple[str | None, str | None]
 def mlflow_manager(
     slot: str | None = None, timeframe: str | None = None, *, root: Path | str = "."
 ) -> Manager:
-    """What finds the models of a slot.
+    """Manager that finds the models of a slot.
 
     Parameters
     ----------
     slot : str, optional
         Default: the project's default slot.
     timeframe : str, optional
-        Of the slot's data, in place of its name; enough where one slot has it.
+        Timeframe of the slot's data, in place of its name, where one slot has it.
     root : path
-        The project's folder or one below it.
+        Folder in or below the project.
 
     Raises
     ------
     NotFoundError
-        No project, or no such slot.
+        There is no project or no such slot.
     UsageError
-        Both are given, or several slots have the timeframe.
+        Slot and timeframe are given, or several slots have the timeframe.
 
     Examples
     --------
@@ -63,10 +63,10 @@ def mlflow_manager(
 
 @dataclass(frozen=True)
 class Manager:
-    """The models of a slot, found in the record; MLflow itself is not asked.
+    """Finds the models of a slot in the record, without MLflow.
 
-    Run ids and paths are MLflow's: ``runs:/<run id>/models/<timeframe>/model.zip``. Of a model that
-    MLflow has no run of, the id is that of the trial and the path its folder.
+    Run ids and paths are those of MLflow: ``runs:/<run id>/models/<timeframe>/model.zip``. For a
+    model without a run in MLflow they are the trial's id and the model's folder.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ class Manager:
         Parameters
         ----------
         model_type : str
-            ``base``, or how it was enhanced.
+            ``base``, or the kind of its enhancement.
         version_type : {"latest", "old"}
-            Whether something newer of its type, or made of it, stands beside it.
+            ``old`` where a newer model of the type, or one made from it, exists.
 
         Returns
         -------
@@ -102,14 +102,14 @@ class Manager:
         Warns
         -----
         UserWarning
-            There is none of that type, and a base model is the answer.
+            There is no model of the type; a base model is returned.
         """
         if version_type not in ("latest", "old"):
             raise UsageError(f"version_type is '{version_type}'", "latest or old")
-        there = self._models(self.slot)
-        mine = [row for row in there if row["model_type"] == model_type]
+        rows = self._models(self.slot)
+        mine = [row for row in rows if row["model_type"] == model_type]
         fits = [row for row in mine if row["version_type"] == version_type]
-        return self._answer(fits, there, f"{version_type} {model_type}")
+        return self._answer(fits, rows, f"{version_type} {model_type}")
 
     def find_best_model(
         self, model_type: str = BASE, metric: str = "evaluation/best_mean_reward"
@@ -119,8 +119,8 @@ class Manager:
         Parameters
         ----------
         metric : str
-            As MLflow's run calls it: what the training came to (``val_loss``), evidence with its
-            kind before it (``evaluation/macro_f1``, ``test/mse``), or ``improvement_<metric>`` and
+            Name of the metric in MLflow: a result of the training (``val_loss``), evidence after
+            its kind (``evaluation/macro_f1``, ``test/mse``), or ``improvement_<metric>`` and
             ``delta_<metric>`` over the parent.
 
         Returns
@@ -130,16 +130,16 @@ class Manager:
         Raises
         ------
         UsageError
-            Nobody knows which way the metric is better.
+            The better direction of the metric is unknown.
 
         Warns
         -----
         UserWarning
-            None of that type has the metric, and a base model is the answer.
+            No model of the type has the metric; a base model is returned.
         """
-        there = self._models(self.slot)
-        values = {row["id"]: self._value(row, metric) for row in there}
-        known = [row for row in there if math.isfinite(values[row["id"]])]
+        rows = self._models(self.slot)
+        values = {row["id"]: self._value(row, metric) for row in rows}
+        known = [row for row in rows if math.isfinite(values[row["id"]])]
         if known:
             # An improvement has the direction of its metric in its sign already.
             is_share = metric.startswith("improvement_")
@@ -151,50 +151,49 @@ class Manager:
     def find_models_by_stage(
         self, promotion_stage: str, timeframe: str | None = None
     ) -> list[dict[str, Any]]:
-        """Every model of the project that stands in a stage, the newest first.
+        """Models of the project in a stage, newest first.
 
         Parameters
         ----------
         promotion_stage : {"development", "beta", "champion", "archived"}
         timeframe : str, optional
-            Only those trained on bars of this length.
+            Only models trained on bars of this length.
 
         Returns
         -------
         list of dict
             ``run_id model_path slot version candidate_id timeframe model_type version_type
-            promotion_stage``, and MLflow's ``registered_model`` and ``mlflow_version`` where it has
-            them, else None.
+            promotion_stage``, and MLflow's ``registered_model`` and ``mlflow_version``, or None.
 
         Raises
         ------
         NotFoundError
-            No such stage.
+            There is no such stage.
         """
         if promotion_stage not in list(Stage):
             raise NotFoundError(
                 f"no stage '{promotion_stage}'", fix=suggest(promotion_stage, Stage)
             )
         rows = self._models(None, stage=promotion_stage, timeframe=timeframe)
-        return [self._told(row) for row in rows]
+        return [self._to_dict(row) for row in rows]
 
     def _models(
         self, slot: str | None, *, stage: str | None = None, timeframe: str | None = None
     ) -> list[dict[str, Any]]:
-        reader = self._door
+        reader = self._reader
         return models(reader, slot=slot, stage=stage, timeframe=timeframe) if reader.exists else []
 
     @property
-    def _door(self) -> RecordReader:
+    def _reader(self) -> RecordReader:
         return RecordReader(self.config.ledger.url, self.root, self.config.project.id)
 
     def _answer(
-        self, mine: list[dict[str, Any]], there: list[dict[str, Any]], what: str, more: str = ""
+        self, mine: list[dict[str, Any]], rows: list[dict[str, Any]], what: str, more: str = ""
     ) -> Found:
-        """The first of those that fit, else the first base model, the latest before old ones."""
+        """Place of the first match, else of the first base model, latest ones before old ones."""
         if mine:
             return self._place(mine[0])
-        bases = [row for row in there if row["model_type"] == BASE]
+        bases = [row for row in rows if row["model_type"] == BASE]
         if not more:
             bases.sort(key=lambda row: row["version_type"] != "latest")
         if not bases:
@@ -202,7 +201,7 @@ class Manager:
         base = bases[0]
         warnings.warn(
             f"{self.slot} has no {what} model{more}; the base model version {base['version']} "
-            f"({base['version_type']}) is taken instead",
+            f"({base['version_type']}) is returned",
             stacklevel=3,
         )
         return self._place(base)
@@ -215,7 +214,7 @@ class Manager:
             return row["trial_id"], str(store / row["artifact_path"])
         return run_id, f"runs:/{run_id}/{_mlflow_target.zip_of(row['timeframe'])}"
 
-    def _told(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _to_dict(self, row: dict[str, Any]) -> dict[str, Any]:
         run_id, path = self._place(row)
         version, model = self._remote(row["id"])
         return {
@@ -233,25 +232,25 @@ class Manager:
         }
 
     def _remote(self, subject_id: str) -> tuple[str | None, str | None]:
-        """What MLflow calls a thing; nothing where it has none."""
+        """Id and name in MLflow, or None."""
         try:
             target = _mlflow_target.resolve(self.config).key
         except PodiumError:
-            # MLflow is not installed, or its store cannot be opened any more.
+            # MLflow is not installed, or its store cannot be opened.
             return None, None
         place = {"target": target, "subject_id": subject_id}
-        row = self._door.first("projected", order="subject_id", **place)
+        row = self._reader.first("projected", order="subject_id", **place)
         return (row["remote_id"], row["remote_name"]) if row else (None, None)
 
     def _value(self, row: dict[str, Any], metric: str) -> float:
         """A model's value of a metric; NaN where it has none."""
         names = [metric, metric.removeprefix("best_epoch/")]
-        results = trial_facts.results(self._door, [row["trial_id"]])[row["trial_id"]]
+        results = trial_facts.results(self._reader, [row["trial_id"]])[row["trial_id"]]
         kind, _, name = metric.partition("/")
         if metric.startswith(("improvement_", "delta_")):
             kind, name = "improvement", metric
         about = {"candidate_id": row["id"], "kind": kind}
-        evidence = self._door.first("evidence", "scalars", order="seq DESC", **about)
-        told = evidence["scalars"].get(name, [None])[0] if evidence else None
-        values = [*map(results.get, names), told]
+        evidence = self._reader.first("evidence", "scalars", order="seq DESC", **about)
+        figure = evidence["scalars"].get(name, [None])[0] if evidence else None
+        values = [*map(results.get, names), figure]
         return next((float(v) for v in values if isinstance(v, int | float)), math.nan)

@@ -1,4 +1,4 @@
-"""Let a challenger forecast beside a slot's champion, or end that."""
+"""Shadow of a slot: a challenger whose forecasts are stored beside the champion's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from podium.steps.workspace import recorded
 from podium.steps.workspace.candidates import newest
 from podium.steps.workspace.project import Project
 
-# What two models must agree on before their errors can be held against each other.
+# Settings that two models must share for their errors to be comparable.
 _SAME = ("target", "horizon", "metric")
 
 
@@ -25,23 +25,27 @@ def shadow(
     end: bool = False,
     reason: str = "",
 ) -> Shadow:
-    """Let a candidate forecast beside a slot's champion, end that, or return who does.
+    """Set, end or return the shadow of a slot.
 
     Parameters
     ----------
     candidate : str, optional
-        A candidate's id, or a slot: its newest candidate. Without one, nothing is changed.
+        Id of a candidate, or a slot for its newest candidate. None returns the shadow.
     end : bool
-        Let nobody forecast there from now on.
+        End the shadow.
     reason : str
-        Kept on record.
+        Put on record.
+
+    Returns
+    -------
+    Shadow
 
     Raises
     ------
     NotFoundError
-        No such candidate; or no shadow where none is named.
+        There is no such candidate, or no shadow to return or to end.
     UsageError
-        A candidate of another slot, the champion itself, or a candidate beside `end`.
+        The candidate belongs to another slot or is the champion, or ``end`` has a candidate too.
     """
     slot = project.default_slot(slot)
     if end and candidate:
@@ -54,10 +58,10 @@ def shadow(
 
 
 def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Shadow:
-    """Let a candidate forecast in the shadow of a slot's champion, in place of whoever did.
+    """Make a candidate the shadow of a slot, in place of an earlier one.
 
-    It is put on record with who asked for it, when and why. Nothing of it is served: its forecasts
-    are stored beside the champion's, and ``podium check SLOT`` compares them.
+    The record has the actor, the time and the reason. A shadow is not served: its forecasts are
+    stored beside the champion's, and ``podium check SLOT`` compares them.
 
     Parameters
     ----------
@@ -68,9 +72,10 @@ def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Sha
     Raises
     ------
     NotFoundError
-        No such candidate.
+        There is no such candidate.
     UsageError
-        It belongs to another slot, is the champion, or answers another question.
+        The candidate belongs to another slot, is the champion, or has another target, horizon,
+        metric or tickers.
     """
     require_task(project.config, slot)
     ledger = project.ledger
@@ -86,7 +91,7 @@ def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Sha
     if champion is not None:
         if champion.id == candidate.id:
             raise UsageError(f"{candidate_id} is the champion of {slot}", "another candidate")
-        _require_same(*(_asked(project, one) for one in (champion, candidate)))
+        _require_same(*(_question(project, one) for one in (champion, candidate)))
     if known is not None and known.candidate_id == candidate_id:
         return known
     ledger.write_durably(forecasts.put_shadow, slot, candidate_id, project.actor, reason)
@@ -94,12 +99,12 @@ def put(project: Project, slot: str, candidate_id: str, reason: str = "") -> Sha
 
 
 def stop(project: Project, slot: str, reason: str = "") -> Shadow:
-    """Let nobody forecast in the shadow of a slot's champion any more; returns who did.
+    """End the shadow of a slot and return it.
 
     Raises
     ------
     NotFoundError
-        Nobody does.
+        The slot has no shadow.
     """
     known = shadow_of(project, slot)
     project.ledger.write_durably(forecasts.put_shadow, slot, "", project.actor, reason)
@@ -107,24 +112,24 @@ def stop(project: Project, slot: str, reason: str = "") -> Shadow:
 
 
 def shadow_of(project: Project, slot: str) -> Shadow:
-    """Who forecasts in the shadow of a slot's champion.
+    """Shadow of a slot.
 
     Raises
     ------
     NotFoundError
-        Nobody does.
+        The slot has no shadow.
     """
     project.config.slot(slot)
     known = project.ledger.read(forecasts.shadow_of, slot)
     if known is None:
         raise NotFoundError(
-            f"nobody forecasts in the shadow of {slot}", fix=f"run: podium shadow {slot} CANDIDATE"
+            f"slot {slot} has no shadow", fix=f"run: podium shadow {slot} CANDIDATE"
         )
     return known
 
 
-def _asked(project: Project, candidate: Candidate) -> dict[str, Any]:
-    """What a model answers."""
+def _question(project: Project, candidate: Candidate) -> dict[str, Any]:
+    """Task and tickers of a model."""
     manifest = recorded.place(project, candidate).manifest
     return {**manifest["task"], "tickers": list(manifest["tickers"])}
 
