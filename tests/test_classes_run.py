@@ -128,7 +128,7 @@ def test_a_rule_that_is_better_is_named_by_the_gate_that_refuses(root, capsys):
     # Trained for three epochs it knows less than the rule that draws the last step on.
     assert podium(["promote", row["id"], *place]) == 4
     told = capsys.readouterr()
-    assert "of the naive rule, which is not an improvement" in told.err
+    assert "of the naive rule, which is not an improvement" in told.out
     assert "signed by" in told.out
     for verb in ("extend", "analyze", "finalize"):
         assert podium([verb, SLOT, *place]) == 0

@@ -393,15 +393,15 @@ def test_another_metric_is_read_from_what_was_reported_and_trains_nothing(root):
     assert set(other.epochs.values()) == {1}
 
 
-def test_a_script_that_changed_is_told_of_and_retrains_nothing(root):
+def test_a_changed_script_is_reported_and_retrains_nothing(root):
     script(root, ENDS)
     swept(root, trials=2)
     script(root, ENDS + "    # other\n")
     reporter = Saying()
     swept(root, trials=2, reporter=reporter)
     assert reporter.said == [
-        "train.py has changed since 2 of the 2 trials on record were trained; they are taken as "
-        "they are, --version 2 trains anew"
+        "train.py has changed since 2 of the 2 trials on record were trained; these are used, "
+        "--version 2 trains them again"
     ]
     assert query(root, "SELECT count(*) AS n FROM trial") == [{"n": 2}]
 

@@ -460,7 +460,7 @@ def test_the_history_says_who_held_a_slot_from_when_to_when_and_why(replaced):
     assert three.until == ""
     assert (two.reason, two.ended_reason, two.kind) == ("better", "it fails", "move")
     assert three.kind == "rollback"
-    assert one.ended_reason == f"{second.id} took its place"
+    assert one.ended_reason == f"replaced by {second.id}"
     assert len(two.evidence) == 1
 
 
@@ -480,7 +480,7 @@ def test_the_history_is_shown(replaced, capsys):
     root, _, second = replaced
     assert podium(["show", SLOT, "--history", "--project", str(root)]) == 0
     shown = capsys.readouterr().out
-    assert shown.index(second.id) < shown.index("took its place")
+    assert shown.index(second.id) < shown.index("replaced by")
     assert "pass max_drawdown: on the sealed test" in shown
     day = reigns(root)[-1].since[:10]
     assert podium(["show", SLOT, "--at", day, "--json", "--project", str(root)]) == 0

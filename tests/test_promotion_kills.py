@@ -221,7 +221,7 @@ def reigns(found):
     told = []
     for one in found:
         told.append(one.candidate_id)
-        replaced = one.ended_reason.endswith("took its place")
+        replaced = one.ended_reason.startswith("replaced by")
         told += [] if replaced or not one.until else [None]
     return told
 

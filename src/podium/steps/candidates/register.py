@@ -247,7 +247,7 @@ def _validation(
     # Tickers of a day are averaged.
     days = Index.unpack(arrays[str(reference.index_hash)]).seconds
     losses = [by_period(arrays[name], days) for name in names]
-    found = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)
+    ranked = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)
     interval = validation_split(project, data).validation_interval()
     n_trials = reads.count_tested_configs(project.ledger, tx, data.slot, interval)
     luck = selection_bias_of(project, data, tx, trial.config_hash, reference, n_trials)
@@ -260,9 +260,9 @@ def _validation(
         scalars={
             "loss": Scalar(trial.score, metric, "min"),
             "naive_loss": Scalar(reference.score, metric, "min"),
-            **dm_scalars(found.against_naive[0]),
+            **dm_scalars(ranked.against_naive[0]),
             "configs_looked_at": Scalar(n_trials, "configs"),
-            **found.scalars(0),
+            **ranked.scalars(0),
             **luck.scalars(),
         },
         notes={
@@ -270,7 +270,7 @@ def _validation(
             **baselines.notes(reference),
             "reason": f"stored by {_STEPS.get(step, 'a grid')}; scored on the one validation "
             "slice that it was chosen on",
-            **found.notes(),
+            **ranked.notes(),
             **luck.notes(),
         },
     )

@@ -109,9 +109,9 @@ def _evidence(project: Project, entry: JudgedModel) -> Callable[[Transaction], l
     return lambda tx: [evidence_of_test(project, tx, data, candidate, KIND, scalars, notes, curves)]
 
 
-def fits(found: Evidence, trading: Evidence) -> bool:
-    """Whether evidence of refits is of the same bars as a backtest's."""
-    return (found.dataset_fingerprint, found.split_hash) == (
+def fits(evidence: Evidence, trading: Evidence) -> bool:
+    """Whether evidence is of the same bars as that of a backtest."""
+    return (evidence.dataset_fingerprint, evidence.split_hash) == (
         trading.dataset_fingerprint,
         trading.split_hash,
     )

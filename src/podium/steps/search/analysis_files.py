@@ -264,7 +264,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
             for one in (ranked(runs, metric, {metric: way}) if runs else [])
         ]
         when = f" at epoch {epochs}" if early else ""
-        title = f"{slot}: what {metric}{when} goes with, {len(runs)} trials of {chosen.family}"
+        title = f"{slot}: association with {metric}{when}, {len(runs)} trials of {chosen.family}"
         return plots.importance_png(bars, title)
 
     def parallel() -> bytes:

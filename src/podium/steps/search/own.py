@@ -157,20 +157,20 @@ def search(
     parameters = own_code.space_of(space, "space")
     own_code.require_callable(function, _names(parameters))
     with open_project(find_root(Path(project)), settings=flags, reporter=Stderr()) as opened:
-        told, why_here = own_code.function_of(function)
+        path, why_here = own_code.function_of(function)
         runner: Runner | None = None
         if why_here:
-            opened.reporter.say(f"{told} runs here, one trial after another: {why_here}")
+            opened.reporter.say(f"{path} runs here, one trial after another: {why_here}")
             runner = registry.load("runners", "inline").RUNNER(1)
-        slot = own_code.slot_of(opened.config, name or told.rpartition(":")[2].rpartition(".")[2])
+        slot = own_code.slot_of(opened.config, name or path.rpartition(":")[2].rpartition(".")[2])
         direction = own_code.direction_of(opened.config, metric, direction)
         data = OwnData(
             slot,
             OwnSection(metric, direction),
             own_code.files_of(files, opened.root),
             version,
-            {"task": TASK, "function": told},
-            Code(direction, str(opened.root), function=told, here=function if why_here else None),
+            {"task": TASK, "function": path},
+            Code(direction, str(opened.root), function=path, here=function if why_here else None),
             own_code.source_of(function, opened.root),
         )
         return _sweep(opened, data, parameters, runner)
@@ -195,7 +195,7 @@ def _sweep(
             f"--set {BUDGET}=20; the program is given it as any other parameter",
         )
     # The schedule of podium.toml is for families.
-    asked = driver.search_question(project, schedule or _schedule.NONE)
+    question = driver.search_question(project, schedule or _schedule.NONE)
     with project.locked(data.slot, PHASE):
         context = begin_study(
             project,
@@ -203,7 +203,7 @@ def _sweep(
             data.split,
             {data.name: space},
             direction=data.section.direction,
-            **asked,
+            **question,
         )
         _report_changes(project, data)
         with driver.work_folder(project, data.slot, TASK) as work:

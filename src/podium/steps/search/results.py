@@ -66,7 +66,7 @@ class SearchResult(Answer):
     reference : TrialRow or None
         Best baseline; None for own code, which has none.
     feasible : set of str
-        Ids of the trials that meet ``tune.where``; the others are kept and never win.
+        Ids of the trials that meet ``tune.where``; the others are never the best.
     metrics : mapping of trial id to mapping of name to value
         Every metric on record of each trial and baseline, as in ``val_mae``.
     values : mapping of trial id to mapping of metric to value
@@ -153,7 +153,7 @@ class SearchResult(Answer):
     def summary(self) -> str:
         """The best config and its score against the best baseline."""
         row, best = self.best, winner(self.finalists)
-        # A row of a search by one family names what varies; other families have other settings.
+        # Only settings that vary among the trials of the family.
         alike = [other.config for other in self.trials if other.family == row.family]
         shared = differing(alike)[0]
         config = short({k: v for k, v in row.config.items() if k not in shared})
@@ -315,15 +315,23 @@ def result_of(
             f"{slot}: {len(trials) - len(good)} of {len(trials)} trials do not meet '{where}'; "
             "they stay on record and cannot be the best"
         )
-    beside = baselines.rows_of(context)
+    references = baselines.rows_of(context)
     best = best_of([row for row in trials if row.id in good], slot, verb, way)
-    reference = best_of(beside, slot, verb, way) if beside else None
+    reference = best_of(references, slot, verb, way) if references else None
     metrics: dict[str, dict[str, float]] = {}
-    ids = [row.id for row in (*trials, *beside)]
+    ids = [row.id for row in (*trials, *references)]
     for id_, name, value in project.ledger.read(reads.results, ids):
         metrics.setdefault(id_, {})[name] = value
     return SearchResult(
-        context.study, context.data, context.split, trials, best, beside, reference, good, metrics
+        context.study,
+        context.data,
+        context.split,
+        trials,
+        best,
+        references,
+        reference,
+        good,
+        metrics,
     )
 
 

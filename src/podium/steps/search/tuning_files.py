@@ -1,7 +1,7 @@
-"""``hyperparameter_tuning_results/``: what a search leaves for its users, written from the record.
+"""``hyperparameter_tuning_results/``: files of a search for users, written from the record.
 
-Podium reads none of it back but whose it is: a folder of another study is kept under that study's
-id, and one that podium did not write is left alone.
+Podium reads back only the study that the folder belongs to: the folder of another study is moved
+under that study's id, and one that podium did not write stays unchanged.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from podium.trial import Ended, State
 RESULTS, CHECKPOINTS = "trial_results.json", "checkpoints"
 JOURNAL, PICKLE = "optimization_study.log", "optimization_study.pkl"
 HISTORY, PLOT = "optimization_history.json", "optimization_history.png"
-# What may be moved, whose it is first.
+# Files that move with the folder; the first names its study.
 PARTS = (RESULTS, CHECKPOINTS, JOURNAL, f"{Path(PICKLE).stem}*.pkl", HISTORY, PLOT)
 SCHEMA = 1
 
 
 class SearchTrial(NamedTuple):
-    """A trial of a search: its row, what the history shows of it, and its facts on record."""
+    """A trial of a search: its row, its point in the history, and its facts on record."""
 
     row: TrialRow
     shown: HistoryTrial
@@ -57,7 +57,7 @@ class TuningFiles:
     study : Study
     data : TaskData
     split : Split
-        What the models that are kept were trained on.
+        Split that the stored models were trained on.
     """
 
     def __init__(self, project: Project, study: Study, data: TaskData, split: Split) -> None:
@@ -67,12 +67,12 @@ class TuningFiles:
         self.most = project.config.tune.keep_checkpoints
         self.wanted = bool(project.config.paths.tuning)
         self.out = OutputFolder(project, study.slot, project.config.paths.tuning, PARTS, "study")
-        # Where models lie until it is known whether they stay; empty: none are saved.
+        # Folder of models whose trials run; empty: no models are stored.
         self.save_to = ""
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
-        """Have the folder for this study, and a place for models, while trials run."""
+        """Claim the folder for this study, with a place for models, while trials run."""
         if not self.wanted:
             yield
             return
@@ -84,15 +84,15 @@ class TuningFiles:
             try:
                 yield
             except KeyboardInterrupt:
-                # Whoever stops a long search wants to see what it found.
+                # A stopped search shows its results so far.
                 self.write(self._rows())
                 raise
 
     def keep(self, family: str) -> Callable[[Planned, Ended], None]:
-        """What becomes of the models of a family's trials: those among the best so far stay.
+        """Function that stores the models of a family's trials that are among the best so far.
 
-        Trials end in any order, so a few more than the best stay for a while; ``write`` removes
-        them. A model is in its place, flushed, before the record says that its trial has ended.
+        Trials end in any order, so a few more than the best are stored for a while; ``write``
+        removes them. A model is stored and flushed before its trial has ended on record.
         """
         sign = Direction(self.way).sign
         version = self.data.version(family)
@@ -138,18 +138,18 @@ class TuningFiles:
         feasible: Collection[str] | None = None,
         chosen: str = "",
     ) -> None:
-        """Write every file where they say something else by now.
+        """Write every file where they are missing or outdated.
 
         Parameters
         ----------
         rows : sequence of TrialRow
-            The study's trials, in the order asked.
+            The study's trials in their order.
         naive : TrialRow, optional
             The best baseline.
         feasible : collection of str, optional
-            Ids of the trials that may win; default: all.
+            Ids of the feasible trials. Default: all.
         chosen : str
-            Id of the trial that won over its seeds; empty: not known yet.
+            Id of the best trial over the seeds; empty: not known yet.
         """
         if not self.wanted:
             return
@@ -173,13 +173,13 @@ class TuningFiles:
     def trials(
         self, rows: Sequence[TrialRow], feasible: Collection[str] | None = None
     ) -> list[SearchTrial]:
-        """Trials with what the history shows of them; those that may win, default: all, as such."""
-        found = {
+        """Trials with their points in the history; `feasible`: ids, default: all."""
+        facts_of = {
             one["id"]: one for one in trial_facts.trials(self.project.reader, [r.id for r in rows])
         }
         trials = []
         for row in rows:
-            value, facts = row.score, found[row.id]
+            value, facts = row.score, facts_of[row.id]
             if row.state is State.PRUNED:
                 value = self.best_shown(facts, row.epochs)
             may_win = feasible is None or row.id in feasible
@@ -188,7 +188,7 @@ class TuningFiles:
         return trials
 
     def picture(self, trials: Sequence[SearchTrial], naive: float | None) -> bytes:
-        """How the search went, as PNG."""
+        """Picture of the history, as PNG."""
         title = f"{self.study.slot}: {len(trials)} trials"
         return history_png([one.shown for one in trials], self.metric, self.way, naive, title)
 
@@ -201,7 +201,7 @@ class TuningFiles:
         return context.rows("tune")
 
     def _best(self, rows: Sequence[TrialRow], family: str) -> list[TrialRow]:
-        """The trials of a family whose models stay, the best first."""
+        """Trials of a family whose models are stored, the best first."""
         good = [r for r in rows if r.state is State.COMPLETE and math.isfinite(r.score)]
         mine = [row for row in good if row.family == family and row.phase != KNOWN]
         return sorted(mine, key=lambda row: Direction(self.way).sign * row.score)[: self.most]
@@ -222,12 +222,12 @@ class TuningFiles:
         return name if (self.out.folder / name).is_dir() else None
 
     def best_shown(self, facts: Mapping[str, Any], epochs: int) -> float:
-        """The best a trial had shown after so many epochs; NaN where it showed nothing."""
+        """Best value of a trial in its first epochs; NaN without any."""
         shown = [v for v in self._curve(facts)[:epochs] if math.isfinite(v)]
         return (max if self.way == "max" else min)(shown, default=math.nan)
 
     def _curve(self, facts: Mapping[str, Any]) -> list[float]:
-        """What a trial had shown after each epoch, in the metric or what stands for it."""
+        """Values of a trial after each epoch: the metric, else the loss."""
         curves = facts["curves"]
         curve = curves.get(f"val_{self.metric}")
         if not curve and self.way == "min":
@@ -313,18 +313,18 @@ class TuningFiles:
                 if one.row.family == family
             ]
             studies[name] = ({f"val_{self.metric}": self.way.verb}, mine)
-        found = {JOURNAL: optuna.journal(studies)}
+        files = {JOURNAL: optuna.journal(studies)}
         pickles = dict(zip(families, optuna.pickled(studies).values(), strict=True))
         best = self._places(trials)[-1] if trials else None
         winner = None if best is None else trials[best].row.family
         for name, family in _pickles(families).items():
-            found[name] = pickles[family or winner or families[0]]
-        return found
+            files[name] = pickles[family or winner or families[0]]
+        return files
 
     def _exported(
         self, trial: SearchTrial, spec: Mapping[str, Any], ranges: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """A trial as Optuna has it: what was searched and counts in it, and all else beside."""
+        """Fields of a trial for Optuna; parameters that do not apply are attributes."""
         row, shown, facts = trial
         conditions: Mapping[str, Any] = spec.get("conditions", {})
         counting = [
@@ -361,7 +361,7 @@ class TuningFiles:
 
 
 def _pickles(families: Collection[str]) -> dict[str, str]:
-    """Family of each pickle by its name; empty for the plain name, which the winner's has."""
+    """Family of each pickle by its name; empty for the plain name, that of the best family."""
     names = list(dict.fromkeys(families))
     stem = Path(PICKLE).stem
     more = {f"{stem}-{family}.pkl": family for family in names} if len(names) > 1 else {}
@@ -369,5 +369,5 @@ def _pickles(families: Collection[str]) -> dict[str, str]:
 
 
 def checkpoint_name(number: int, trial_id: str) -> str:
-    """Folder of a trial's model; the id keeps apart what shares a number."""
+    """Folder of a trial's model; the id distinguishes trials of the same number."""
     return f"trial_{number:04d}_{trial_id.rpartition('-')[2]}"
