@@ -291,7 +291,7 @@ def test_a_model_that_was_removed_is_told_and_its_trial_comes_without(tmp_path, 
     with open_project(root) as project:
         found = bundle.write(project, tmp_path / "grid.tar")
     [left] = found.left
-    assert "is not in the store any more" in left
+    assert "is no longer in the store" in left
     assert take(other, found.path).artifacts == 0
     sql = "SELECT artifact_hash, checkpoint FROM trial WHERE run_id IS NOT NULL"
     assert query(other, sql) == [{"artifact_hash": None, "checkpoint": None}]

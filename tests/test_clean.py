@@ -303,7 +303,7 @@ def test_cut_off_in_the_middle_and_run_again_it_ends_the_same(searched):
 
 def test_a_project_without_a_record_has_nothing_to_remove(root, capsys):
     assert run(["clean", "--keep-best", "1", "--older-than", "1d", "--project", str(root)]) == 0
-    assert "nothing to remove" in capsys.readouterr().err
+    assert "nothing to remove" in capsys.readouterr().out
     assert not (root / "podium.db").exists()
 
 

@@ -124,7 +124,7 @@ def test_size_removes_the_worst_until_the_rest_fits(project):
     assert going(project, max_bytes=int(2.5 * each)) == set(mine[2:])
     found = plan(project, GcRules(max_bytes=0))
     assert len(found.removals) == 3
-    assert "bytes more than asked for stay" in found.remarks[0]
+    assert "bytes above the limit stay" in found.remarks[0]
 
 
 def test_the_record_forgets_a_model_and_keeps_its_trial(root):
@@ -261,7 +261,7 @@ def test_a_record_that_knows_none_of_the_models_removes_none(project):
     assert project.ledger
     found = plan(project, GcRules(max_bytes=0))
     assert found.removals == ()
-    assert "is ledger.url right?" in found.remarks[0]
+    assert "check ledger.url" in found.remarks[0]
 
 
 def test_a_store_outside_the_project_is_left_alone(root, tmp_path):

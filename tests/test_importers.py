@@ -467,7 +467,7 @@ def test_the_direction_of_a_source_is_used(root, tmp_path, capsys):
 def test_an_unrecognized_file_is_refused_with_the_importers(root, tmp_path, capsys):
     code, _, err = say(capsys, root, foreign.log(tmp_path / "notes.txt", "hello"))
     assert code == 2
-    assert "experiments_log, mlflow, optuna, optuna_pickle, sweep_results reads" in err
+    assert "experiments_log, mlflow, optuna, optuna_pickle, sweep_results" in err
     assert "--as" in err
     code, _, err = say(capsys, root, tmp_path / "nothing")
     assert code == 3
@@ -488,7 +488,7 @@ def test_a_file_that_two_could_read_asks_which(root, tmp_path, monkeypatch):
 def test_an_unusual_name_is_read_with_a_named_importer(root, tmp_path):
     path = tmp_path / "runs.txt"
     path.write_text(json.dumps({"about": "mine", "runs": [RUN]}))
-    with pytest.raises(UsageError, match="nothing that podium knows"):
+    with pytest.raises(UsageError, match="no importer recognizes"):
         take(root, path)
     assert counts(take(root, path, importer="sweep_results")) == [(1, 0, 0)]
 

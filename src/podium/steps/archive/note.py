@@ -1,4 +1,4 @@
-"""Say something about a thing on record: a dated note that stays."""
+"""Add a dated note to an item on record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from podium.steps.workspace.project import Project
 
 @dataclass(frozen=True)
 class Noted:
-    """A note and what it is about.
+    """A note and its subject.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Noted:
         ``trials``, ``candidates``, ``studies``, ``decisions`` or ``evidence``.
     subject_id : str
     name : str
-        What people call it: its run id, else its id.
+        Run id of the subject, else its id.
     """
 
     kind: str
@@ -34,29 +34,34 @@ class Noted:
 
 
 def note(project: Project, name: str, text: str) -> Noted:
-    """Append a note about the thing whose id or run id starts like ``name``.
+    """Append a note to an item on record.
 
     Parameters
     ----------
     name : str
+        Id or run id of the item, or its beginning.
     text : str
-        Kept as it is, without the space round it.
+        Stored without the space around it.
+
+    Returns
+    -------
+    Noted
 
     Raises
     ------
     UsageError
-        There is nothing in the text.
+        The text is empty.
     NotFoundError
-        Nothing, or more than one thing, has such an id.
+        No item, or more than one, has such an id.
     """
     words = text.strip()
     if not words:
-        raise UsageError("the note is empty", "something to remember")
+        raise UsageError("the note is empty", "a text")
     reader: RecordReader = project.reader
     if not reader.exists:
         raise NotFoundError("nothing is on record yet", fix="run: podium run")
     kind, row = reader.find(name)
     with full_disk_explained(project.root), project.ledger.transaction(durable=True) as tx:
         writes.put_note(project.ledger, tx, row["id"], words, project.actor)
-    mine = [said for said in notes_of(reader, [row["id"]])[row["id"]] if said["text"] == words]
+    mine = [one for one in notes_of(reader, [row["id"]])[row["id"]] if one["text"] == words]
     return Noted(kind, row["id"], row.get("run_id") or row["id"], **mine[-1])

@@ -1,4 +1,4 @@
-"""A recorded trial's task again: the same bars, the same samples, the same folds, checked."""
+"""Rebuild the task of a recorded trial: bars or samples, and folds, checked by their hashes."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from podium.trial import Job
 from podium.view import View
 
 Row = dict[str, Any]
-# What a task's hash is made of besides the versions.
+# Parts of a task's hash besides the versions.
 _PARTS = ("features", "target", "horizon", "window")
 
 
 @dataclass(frozen=True, eq=False)
 class Rebuilt:
-    """What a trial was trained on, once more.
+    """Data and split of a recorded trial.
 
     Parameters
     ----------
     view : View or Sequences
-        Of the bars before the sealed test; nothing later is read. Of a classifier its samples.
+        Bars before the sealed test, or the samples of a classifier.
     told : str
-        Which bars these are.
+        Description of the data.
     task : str
         Name of the task.
     """
@@ -52,56 +52,57 @@ class Rebuilt:
     task: str
 
     def job(self, family: str, metric: str, save_to: str = "") -> Job:
-        """What a runner needs to train on it."""
+        """Job for a runner that trains on the data."""
         folds = {fold.number: fold for fold in self.split.folds}
         return Job(family, metric, self.view, folds, self.task, save_to)
 
 
 def rebuild(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
-    """Task of a recorded trial.
+    """Rebuild the task of a recorded trial.
 
-    It is made from what the record says, so it does not matter how podium.toml's settings of the
-    search changed since; only its ``[datasets]`` says where the bars are.
+    All settings come from the record; podium.toml only gives the paths of the data.
 
     Parameters
     ----------
     row : dict
-        The trial, as the reader finds it.
+        Row of the trial.
+
+    Returns
+    -------
+    Rebuilt
 
     Raises
     ------
     DataError
-        With everything that is not as it was: bars, family, features, target, folds. The numbers
-        could not be the same, and why would not be told from them.
+        Names every change: bars, family, features, target, folds. Results would differ.
     """
     problems: list[Problem] = []
 
-    def tried(what: Callable[[], Any]) -> Any:
+    def attempt(function: Callable[[], Any]) -> Any:
         try:
-            return what()
+            return function()
         except PodiumError as error:
             problems.extend(error.problems)
             return None
 
-    spec = tried(lambda: _spec(reader, row)) or {}
-    tried(lambda: _require_family(row, spec.get("task", "forecast")))
+    spec = attempt(lambda: _spec(reader, row)) or {}
+    attempt(lambda: _require_family(row, spec.get("task", "forecast")))
     if registry.holds(spec.get("task", "forecast")) == "sequences" and not problems:
         return _samples(config, reader, row)
-    found = tried(lambda: _recorded_bars(config, reader, row["dataset_fingerprint"]))
+    bars = attempt(lambda: _recorded_bars(config, reader, row["dataset_fingerprint"]))
     DataError.raise_for(problems)
-    dataset, told = found
+    dataset, told = bars
     layout = _spec_of(reader, "split", row["split_hash"])
     bounds = [
         moment for fold in layout["folds"] for moment in (*fold["train"], *fold["validation"])
     ]
-    # The last decision of any fold is the last whose target was known then.
+    # The last decision of any fold is the last one with a known target.
     stop = dataset.bar_at_or_after(max(bounds)) + layout["horizon"] + 1
     view = View.of(dataset.slice(0, stop), **{name: spec[name] for name in _PARTS})
     split = _split(layout, view)
     if split.hash != row["split_hash"]:
         raise DataError(
-            f"splitter {layout['name']} makes other folds of these bars than it did for "
-            f"{row['id']}",
+            f"splitter {layout['name']} makes other folds of these bars than for {row['id']}",
             f"the split {row['split_hash'][:12]} on record",
             "install the podium that trained it",
         )
@@ -109,7 +110,7 @@ def rebuild(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
 
 
 def _samples(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
-    """Samples of a trial that classified, from the files it was trained on."""
+    """Samples of a classifier's trial, from the files of its training."""
     [link, *_] = reader.select("study_trial", trial_id=row["id"])
     [study] = reader.select("study", id=link["study_id"])
     flags = (row["said"] or {}).get("flags", {})
@@ -130,14 +131,14 @@ def _samples(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
             raise DataError(
                 f"slot {study['slot']} has {what} {now[:12]}",
                 f"{then[:12]}, as recorded for {row['id']}",
-                "put back the files as they were; on other data the numbers cannot be the same",
+                "restore the files; results on other data differ",
             )
     told = f"dataset '{data.dataset.name}', {len(data.dataset)} samples"
     return Rebuilt(data.dataset, split, told, data.section.task)
 
 
 def _split_of_samples(data: ClassData, layout: Row) -> Split:
-    """The split of a search, of a final training, or of a cross-validation."""
+    """Split of a search, a final training, or a cross-validation."""
     if layout["name"] == FINAL:
         return final_split(data, 0.0)
     if len(layout["folds"]) == 1:
@@ -196,13 +197,12 @@ def _recorded_bars(config: Config, reader: RecordReader, fingerprint: str) -> tu
     raise DataError(
         found,
         expected,
-        "put back the files as they were (from a backup, or from version control); on other data "
-        "the numbers cannot be the same",
+        "restore the files from a backup or version control; results on other data differ",
     )
 
 
 def _spec(reader: RecordReader, row: Row) -> Row:
-    """Features, target, horizon and window of a task, whose versions must be the present ones."""
+    """Features, target, horizon and window of a task; their versions must be the present ones."""
     then = _spec_of(reader, "task", row["task_hash"])
     if registry.holds(then.get("task", "forecast")) == "sequences":
         return then
@@ -233,9 +233,9 @@ def _split(layout: Row, view: View) -> Split:
 
 
 def _spec_of(reader: RecordReader, table: str, hash_: str) -> Row:
-    """What the hash of a split or task stands for."""
-    found = reader.first(table, hash=hash_)
-    if found is None:
+    """Split or task of a hash."""
+    row = reader.first(table, hash=hash_)
+    if row is None:
         raise NotFoundError(f"no {table} {hash_[:12]} on record", fix="run: podium doctor")
-    spec: Row = found["spec"]
+    spec: Row = row["spec"]
     return spec

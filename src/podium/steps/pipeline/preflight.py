@@ -1,4 +1,4 @@
-"""What must hold before steps begin; all that does not is told at once, before anything trains."""
+"""Checks before a run: all problems are reported at once, before anything is trained."""
 
 from __future__ import annotations
 
@@ -17,18 +17,13 @@ from podium.steps.trials import schedule
 from podium.steps.workspace.policy import policy_of
 from podium.steps.workspace.project import Project
 
-# What a model's file has beside its weights, and how many times a model a training's state is:
-# the weights, the best ones so far, and the optimizer's two moments of each.
+# Bytes of a model's file besides its weights, and size of a training state in models: weights,
+# best weights, and the two moments of the optimizer.
 OVERHEAD, STATE = 65_536, 4
 
 
 def require_writable(project: Project) -> None:
-    """Refuse a project that podium cannot write to.
-
-    Raises
-    ------
-    DataError
-    """
+    """Raise DataError where podium cannot write to the project."""
     record = project.reader.path
     places = [project.root, project.state, *([record] if record else [])]
     problems = [
@@ -44,12 +39,12 @@ def require_writable(project: Project) -> None:
 
 
 def require_inputs(slot: SlotPipeline) -> None:
-    """Refuse what would stop a later step of a slot, before the first one trains anything.
+    """Check the data, policy, folds, spaces and device of a slot before its first step.
 
     Raises
     ------
     PodiumError
-        With what is wrong in its data, its policy, its folds, its spaces or the accelerator.
+        With all problems.
     """
     project, data = slot.project, slot.data
     checks: list[Any] = [
@@ -71,43 +66,34 @@ def require_inputs(slot: SlotPipeline) -> None:
 
 
 def together(errors: Sequence[PodiumError]) -> PodiumError:
-    """One error with every problem once: slots that share a dataset have its problems in common."""
+    """One error with every problem once, as slots may share a dataset and its problems."""
     problems = dict.fromkeys(problem for error in errors for problem in error.problems)
     return type(errors[0]).of(problems)
 
 
-def require_room(project: Project, wanted: Mapping[str, Sequence[Need]]) -> None:
-    """Refuse steps whose checkpoints will not fit on the project's disk.
-
-    Parameters
-    ----------
-    wanted : mapping of slot to sequence of Need
-
-    Raises
-    ------
-    DataError
-    """
-    total = sum(need.bytes for needs in wanted.values() for need in needs)
+def require_room(project: Project, needs: Mapping[str, Sequence[Need]]) -> None:
+    """Raise DataError where the needs of the slots exceed the free disk space."""
+    total = sum(need.bytes for of_slot in needs.values() for need in of_slot)
     free = shutil.disk_usage(project.root).free
     if total <= free:
         return
-    told = [f"{slot} {need.purpose}" for slot, needs in wanted.items() for need in needs]
+    parts = [f"{slot} {need.purpose}" for slot, of_slot in needs.items() for need in of_slot]
     raise DataError(
-        f"{size(free)} are free on the disk of {project.root}, and what is left to do needs about "
-        f"{size(total)}: {'; '.join(told)}",
-        "room for that",
+        f"{size(free)} are free on the disk of {project.root}, and the steps need about "
+        f"{size(total)}: {'; '.join(parts)}",
+        "enough free space",
         "free some space, lower tune.keep_checkpoints, or narrow the space to smaller models",
     )
 
 
 def need_of_search(slot: SlotPipeline) -> Need:
-    """Room for the checkpoints, the states of paused trials and the losses of a search."""
+    """Disk space of a search: checkpoints, states of paused trials, losses."""
     data, settings = slot.data, slot.project.config.tune
     models = {name: largest(slot, name) for name in data.section.families}
     names = [name for name in models if not slot.only or name in slot.only]
-    keeps = bool(slot.project.config.paths.tuning)
-    kept = min(settings.keep_checkpoints, settings.trials) if keeps else 0
-    files = sum(models[name] * kept for name in names)
+    has_folder = bool(slot.project.config.paths.tuning)
+    count = min(settings.keep_checkpoints, settings.trials) if has_folder else 0
+    files = sum(models[name] * count for name in names)
     paused = sum(
         models[name] * STATE * settings.trials
         for name in names
@@ -116,34 +102,34 @@ def need_of_search(slot: SlotPipeline) -> Need:
     total = files + paused + _losses(slot) * settings.trials * len(names)
     return Need(
         total,
-        f"tune {size(total)} ({kept * len(names)} checkpoints of at most "
+        f"tune {size(total)} ({count * len(names)} checkpoints of at most "
         f"{size(max(models.values()))} each)",
     )
 
 
 def need_of_folds(slot: SlotPipeline) -> Need:
-    """Room for the losses of the folds."""
+    """Disk space of the losses of the folds."""
     settings = slot.project.config.extend
     total = _losses(slot) * settings.top * settings.folds
     return Need(total, f"extend {size(total)} (losses of the folds)")
 
 
 def need_of_models(slot: SlotPipeline, stage: str) -> Need:
-    """Room for the two models of a candidate."""
+    """Disk space of the two models of a candidate."""
     widest = max(largest(slot, name) for name in slot.data.section.families)
-    # Beside one another and once more while they are put into the store.
+    # Two copies while they are put into the store.
     total = 2 * 2 * widest
     return Need(total, f"{stage} {size(total)} (2 models of at most {size(widest)})")
 
 
 def _losses(slot: SlotPipeline) -> int:
-    """Bytes that the losses of a trial take: four for every validation window."""
+    """Bytes of a trial's losses: four for every validation window."""
     data = slot.data
     return 4 * data.series * len(validation_split(slot.project, data).folds[0].validation)
 
 
 def largest(slot: SlotPipeline, name: str) -> int:
-    """Bytes of the largest model a family's space holds; each parameter is looked at by itself."""
+    """Bytes of the largest model in a family's space, each parameter taken by itself."""
     data = slot.data
     family = data.family(name)
     space: Space = space_of(slot.project, data, name)
@@ -158,8 +144,8 @@ def largest(slot: SlotPipeline, name: str) -> int:
     return OVERHEAD + 4 * int(weights(config))
 
 
-def describe(slot: SlotPipeline, wanted: Need | None) -> str:
-    """The checklist of a stage in one line, when all is well."""
+def describe(slot: SlotPipeline, need: Need | None) -> str:
+    """Result of the checks of a stage in one line."""
     data, free = slot.data, shutil.disk_usage(slot.project.root).free
-    room = size(wanted.bytes if wanted else 0)
+    room = size(need.bytes if need else 0)
     return f"checked: {data.size}, about {room} of {size(free)} free, on {slot.project.places}"

@@ -1,4 +1,4 @@
-"""A slot's findings gathered for the report."""
+"""Collect the findings about a slot for the report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from podium.tasks.forecast import SlotData
 
 
 def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
-    """Everything a reader needs to agree or disagree with the verdict on one slot.
+    """Report on one slot: all figures behind its verdict.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
     tuned, candidate = analysis.extension.tuned, made["finalize"].candidate
     ranking, every = analysis.ranked(), [*analysis.extension.configs, analysis.reference]
     data = tuned.data
-    # A task whose stages have neither says no more than the folds do.
+    # A task with neither a test nor an evaluation has the figures of the folds.
     judged: dict[str, Any] = {"target": data.subject, "horizon": data.horizon}
     if isinstance(data, SlotData) and "results" in made:
         judged = _sealed_test(project, data, made["results"], promotion)
@@ -99,7 +99,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
 def _sealed_test(
     project: Project, data: SlotData, judged: BacktestResult, promotion: Promotion
 ) -> dict[str, Any]:
-    """What the sealed test says of a forecast, and its trades."""
+    """Figures of a forecast on the sealed test, and of its trades."""
     section = data.section
     test, trading = judged.evidence["test"], judged.evidence["backtest"]
     p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
@@ -132,7 +132,7 @@ def _sealed_test(
 
 
 def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict[str, Any]:
-    """What the evaluation data say of a classifier; its curves are on a page of their own."""
+    """Figures of a classifier on the evaluation data; its curves are on a separate page."""
     evidence, metric, id_ = judged.evidence, data.section.metric, judged.candidate.id
     commands = [
         f"open {judged.folder / 'evaluation.html'}",
@@ -150,6 +150,36 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
         f"{evidence.scalar('naive_macro_f1'):.4g}.",
         "commands": commands if promotion.stage is not Stage.CHAMPION else commands[:1],
     }
+
+
+def ranking_rows(analysis: Analysis) -> list[RankRow]:
+    """The extended configs, best first, and the best baseline."""
+    found, configs = analysis.ranking, analysis.extension.configs
+    tests = [
+        (finite_or_none(test.p_value), finite_or_none(corrected))
+        for test, corrected in zip(found.against_naive, found.corrected.tolist(), strict=True)
+    ]
+    told = not found.reason
+    # Intervals of another loss than the metric do not belong to these means.
+    own = not analysis.extension.tuned.data.task.loss
+    return [
+        RankRow(
+            _label(extended),
+            finite_or_none(extended.mean),
+            finite_or_none(interval.low) if own else None,
+            finite_or_none(interval.high) if own else None,
+            *p_values,
+            in_set=included if told else None,
+            chosen=extended is analysis.chosen,
+        )
+        for extended, interval, p_values, included in zip(
+            [*configs, analysis.reference],
+            found.intervals(),
+            [*tests, (None, None)],
+            found.included,
+            strict=True,
+        )
+    ]
 
 
 def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
@@ -216,7 +246,7 @@ def _verdict(promotion: Promotion) -> Verdict:
 
 
 def _commands(slot: str, candidate_id: str, stage: Stage) -> list[str]:
-    """What to type next, with the real names."""
+    """Commands to type next, with the ids filled in."""
     predict = f"podium predict {slot}" + (
         "" if stage is Stage.CHAMPION else f" --candidate {candidate_id}"
     )

@@ -1,7 +1,7 @@
-"""The stages of one slot in their order, and what the record has of each.
+"""The stages of one slot in order, and the state of each on record.
 
-A stage names its inputs. It is complete where the record has what it makes for these very inputs;
-else the names that differ from those of its last time say why it is to be done.
+A stage names its inputs, and is complete where the record has its product for these inputs. Else
+the inputs that differ from those of the newest product are the reason to do it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Makes = Literal["trials", "value", "candidate", "evidence", "decision"]
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How much of a stage is on record.
+    """State of a stage on record.
 
     Parameters
     ----------
     state : {"to do", "goes on", "up to date"}
     progress : str
-        How much there is: ``24 trials``, ``8 of 12 folds``.
+        Amount on record: ``24 trials``, ``8 of 12 folds``.
     why : str
-        Why something is left to do.
+        Reason to do the stage.
     """
 
     state: str
@@ -43,18 +43,18 @@ class StageStatus:
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the stage is complete."""
         return self.state == DONE
 
     @classmethod
     def left(cls, progress: str, why: str, *, begun: bool = True) -> StageStatus:
-        """Of a stage that has something to do."""
+        """Status of a stage that is due."""
         return cls(GOES_ON if begun else TO_DO, progress, why)
 
 
 @dataclass(frozen=True)
 class Need:
-    """Room a stage wants on the disk, in bytes, and for what."""
+    """Disk space that a stage needs, and its purpose."""
 
     bytes: int
     purpose: str
@@ -62,16 +62,16 @@ class Need:
 
 @dataclass(eq=False)
 class SlotPipeline:
-    """One slot on its way, with what its stages made so far.
+    """One slot and the products of its stages.
 
     Parameters
     ----------
     only : sequence of str
-        Families that are searched now; empty: all of the slot.
+        Families to search now; empty: all of the slot.
     products : dict of stage to product
-        What each stage made, or what the record has of it.
+        Product of each stage, made now or loaded.
     left : dict of family to int
-        Trials that its search lacks.
+        Number of trials that the search lacks.
     """
 
     project: Project
@@ -89,36 +89,36 @@ class SlotPipeline:
 
     @property
     def data(self) -> TaskData:
-        """The slot's data as its search sees them, read once."""
+        """Data of the slot's search, read once."""
         if self._data is None:
             self._data = search_data(self.project, self.slot, self.project.reporter.say)
         return self._data
 
     @property
     def bars(self) -> SlotData:
-        """The same of a slot that forecasts."""
+        """Data of a slot that forecasts."""
         assert isinstance(self.data, SlotData)
         return self.data
 
     @property
     def only_others_left(self) -> bool:
-        """Whether the families that are searched now have what they are to have, and others not."""
+        """Whether the families of ``only`` are complete, and other families are not."""
         return bool(self.only and self.left) and not {*self.left} & {*self.only}
 
     @property
     def candidate(self) -> Candidate | None:
-        """The candidate that these stages made; None: there is none yet."""
-        made = self.products.get("finalize")
-        return None if made is None else made.candidate
+        """Candidate of these stages, if any."""
+        model = self.products.get("finalize")
+        return None if model is None else model.candidate
 
     @property
     def made(self) -> Candidate:
-        """The same for stages that come after it."""
+        """Candidate, for stages after ``finalize``."""
         assert self.candidate is not None
         return self.candidate
 
     def say(self, text: str) -> None:
-        """A sentence about this slot."""
+        """Report a message about this slot."""
         self.project.reporter.say(f"{self.slot}: {text}")
 
 
@@ -128,17 +128,17 @@ class PipelineStage(abc.ABC):
     Attributes
     ----------
     name : str
-        As in the answer of ``podium run --explain``.
+        Name in the answer of ``podium run --explain``.
     group : str
-        The verb that does it, as in ``--from`` and ``--to``.
+        Verb of the stage, in ``--from`` and ``--to``.
     makes : str
     command : str
-        What follows ``podium`` to do this stage alone; ``{slot}``, ``{candidate}`` and ``{family}``
-        are filled in. Empty: the group and the slot.
+        Words after ``podium`` that do this stage alone, with ``{slot}``, ``{candidate}`` and
+        ``{family}``. Empty: the group and the slot.
     trains : bool
-        Whether models are fitted.
+        Whether models are trained.
     quiet : bool
-        Whether it is named only while there is something to do: a part of its group's work.
+        Whether the stage is a part of its group, and named only while it is due.
     """
 
     name: ClassVar[str]
@@ -149,69 +149,69 @@ class PipelineStage(abc.ABC):
     quiet: ClassVar[bool] = False
 
     def applies(self, slot: SlotPipeline) -> bool:
-        """Whether the slot has this stage at all."""
+        """Whether the slot has this stage."""
         del slot
         return True
 
     @abc.abstractmethod
     def inputs(self, slot: SlotPipeline) -> Inputs:
-        """Everything the product depends on, by name; None: an earlier stage has to make it."""
+        """Inputs of the product by name; None for one that an earlier stage has to make."""
 
     def find(self, slot: SlotPipeline) -> Any | None:
-        """The product of these inputs as the record has it, or None; writes nothing.
+        """Product on record for the present inputs, or None; nothing is written.
 
-        A stage whose ``status`` counts what there is finds its product there.
+        Stages with a ``status`` of their own need no ``find``.
         """
         del slot
         return None
 
     @abc.abstractmethod
     def make(self, slot: SlotPipeline) -> Any:
-        """Make what is missing of the product, and put it and its receipt on record."""
+        """Make the missing parts of the product, and put them and the receipt on record."""
 
     def files(self, slot: SlotPipeline, product: Any) -> Any:
-        """Write the files where they say something else; returns the product with them."""
+        """Update the files of the product; return the product with them."""
         del slot
         return product
 
     def describe(self, slot: SlotPipeline, product: Any) -> str:
-        """How much there is: ``24 trials``."""
+        """Amount on record: ``24 trials``."""
         del slot, product
         return "on record"
 
     def announce(self, slot: SlotPipeline, product: Any) -> None:
-        """Say what came of the stage, once it was made."""
+        """Report the result of the stage, when it was made now."""
         del slot, product
 
     def step(self, slot: SlotPipeline) -> str:
-        """Step of the receipts that ``inputs`` are compared with."""
+        """Step of the receipts with which ``inputs`` are compared."""
         del slot
         return self.name
 
     def need(self, slot: SlotPipeline) -> Need | None:
-        """Room on the disk that it wants."""
+        """Disk space that the stage needs."""
         del slot
         return None
 
     def why(self, slot: SlotPipeline) -> str:
-        """Names of the inputs that differ from those of the last time."""
-        found = differences(slot.project, slot.slot, self.step(slot), self.inputs(slot))
-        return "; ".join(found) or "its result is not on record"
+        """Inputs that differ from those of the newest product."""
+        changes = differences(slot.project, slot.slot, self.step(slot), self.inputs(slot))
+        return "; ".join(changes) or "its result is not on record"
 
     def status(self, slot: SlotPipeline) -> StageStatus:
-        """How the stage stands, when all before it are done; keeps the product that is found."""
+        """Status of the stage, when all earlier ones are complete; stores a loaded product."""
         product = self.find(slot)
         if product is None:
             return StageStatus(TO_DO, why=self.why(slot))
         return self.complete(slot, product)
 
     def complete(self, slot: SlotPipeline, product: Any) -> StageStatus:
-        """The status of a stage whose product is on record; keeps the product."""
+        """Status of a complete stage; stores its product."""
         slot.products[self.name] = product
         return StageStatus(DONE, self.describe(slot, product))
 
     def whole_command(self, slot: SlotPipeline) -> str:
-        """What does this stage alone, with the real ids."""
+        """Command that does this stage alone, with the ids filled in."""
         candidate, search = slot.candidate, slot.products.get("tune")
         return "podium " + (self.command or f"{self.group} {{slot}}").format(
             slot=slot.slot,
@@ -221,24 +221,23 @@ class PipelineStage(abc.ABC):
 
 
 class EvidenceStage(PipelineStage):
-    """A stage that puts findings about the candidate on record."""
+    """A stage that puts evidence about the candidate on record."""
 
     makes = "evidence"
     quiet = True
 
     def find(self, slot: SlotPipeline) -> bool | None:
-        """Whether the newest findings of this kind come from these inputs."""
-        of = self.inputs(slot)
-        return is_newest(slot.project, slot.made, self.step(slot), of) or None
+        """Whether the newest evidence of this kind is for the present inputs."""
+        inputs = self.inputs(slot)
+        return is_newest(slot.project, slot.made, self.step(slot), inputs) or None
 
 
 def plan(
     slot: SlotPipeline, stages: Sequence[PipelineStage]
 ) -> Iterator[tuple[PipelineStage, StageStatus]]:
-    """How each stage stands; writes nothing.
+    """Status of each stage; nothing is written.
 
-    After one that is left, the next ones are too: what differs for them already, without what the
-    earlier ones will make, is in their reasons.
+    Stages after a due one are due too; their reasons name the inputs that differ already.
     """
     waits = ""
     for stage in stages:

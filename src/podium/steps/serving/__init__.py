@@ -1,15 +1,13 @@
-"""What runs after promotion: forecasts, signals, their outcomes, drift, shadows.
+"""After promotion: forecasts, signals, their outcomes, drift, shadows.
 
-Uses champions and candidates as they are; trains and decides nothing. It does not know the room
-archive.
+Uses champions and candidates; trains and decides nothing. It does not import the room archive.
 
 May import: workspace, data, trials, evidence, search, candidates, decisions.
 
 Decisions
 ---------
 - A stored forecast is unique by candidate, ticker and bar and never changed; outcomes are joined
-  on reading, since bars say them and may be revised. Whether it was made before its outcome was
-  known is told by the newest bar there was then (`data_until`), not by a clock.
-- A model's bars are read for its tickers alone: bars in common with a ticker that came later
-  would be other bars.
+  on reading, since bars may be revised. Whether it was made before its outcome was known follows
+  from the newest bar of that time (`data_until`), not from a clock.
+- A model's bars are read for its tickers alone: common bars with a later ticker would differ.
 """

@@ -1,4 +1,4 @@
-"""The stages, one file each; the ``STAGES`` of a task name those it has, in their order."""
+"""The stages, one file each; ``STAGES`` of a task names its stages in order."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from importlib import import_module
 from podium import registry
 from podium.steps.pipeline.slot_pipeline import PipelineStage
 
-# Groups of stages, as in ``--from`` and ``--to``.
+# Groups of stages, in ``--from`` and ``--to``.
 GROUPS = ("tune", "extend", "analyze", "finalize", "backtest", "promote")
-# What a slot that classifies calls them.
+# Names of groups for slots that classify.
 OTHER_NAMES = {"train": "finalize", "evaluate": "backtest"}
 
 

@@ -1,4 +1,4 @@
-"""Hold the candidate against the slot's champion, on the same windows."""
+"""Compare the candidate with the slot's champion, on the same windows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipel
 
 
 class AgainstChampion(EvidenceStage):
-    """Evidence against the champion, where there is another one."""
+    """Evidence of the comparison with another champion."""
 
     name = backtest.AGAINST
     group = "backtest"

@@ -9,7 +9,7 @@ from podium.steps.search.results import Analysis
 
 
 class AnalyzeStage(PipelineStage):
-    """The choice: reckoned from the folds on record each time, so it is as fresh as they are."""
+    """The choice, computed from the folds on record each time."""
 
     name = group = "analyze"
     makes = "value"

@@ -21,7 +21,7 @@ class EvaluateStage(EvidenceStage):
         return evaluate.inputs(slot.project, slot.slot, slot.candidate)
 
     def step(self, slot: SlotPipeline) -> str:
-        """That of the evidence."""
+        """Step of the evidence."""
         del slot
         return evaluate.KIND
 

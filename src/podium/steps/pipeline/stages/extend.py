@@ -26,14 +26,14 @@ class ExtendStage(PipelineStage):
         return extend.inputs(slot.project, slot.products.get("tune"))
 
     def status(self, slot: SlotPipeline) -> StageStatus:
-        """How many folds there are of how many."""
+        """Number of folds on record."""
         found, done, total = extend.load(slot.project, slot.products["tune"])
         if found is None:
             return StageStatus.left(f"{done} of {total} folds", self.why(slot), begun=done > 0)
         return self.complete(slot, found)
 
     def make(self, slot: SlotPipeline) -> CrossValidation:
-        """The folds, or what is left of them."""
+        """Train the folds that are left."""
         return extend.cross_validate(slot.project, slot.products["tune"])
 
     def files(self, slot: SlotPipeline, product: CrossValidation) -> CrossValidation:
@@ -41,7 +41,7 @@ class ExtendStage(PipelineStage):
         return extend.write_files(slot.project, product)
 
     def describe(self, slot: SlotPipeline, product: CrossValidation) -> str:
-        """How many folds."""
+        """Number of folds."""
         del slot
         return f"{sum(len(one.folds) for one in product.configs)} folds"
 

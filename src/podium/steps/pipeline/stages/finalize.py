@@ -28,7 +28,7 @@ class FinalizeStage(PipelineStage):
         return FinalModel(slot.products["analyze"], candidate, fresh=False)
 
     def make(self, slot: SlotPipeline) -> FinalModel:
-        """Both trainings, and the candidate they are."""
+        """Both trainings and their candidate."""
         return final_model.trained(slot.project, slot.products["analyze"])
 
     def files(self, slot: SlotPipeline, product: FinalModel) -> FinalModel:

@@ -1,4 +1,4 @@
-"""By how much a child is better than its parent, where both had the same test."""
+"""Improvement of a candidate over its parent on the same test."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipel
 
 
 class ImprovementOverParent(EvidenceStage):
-    """Evidence of the improvement, of candidates that have a parent."""
+    """Evidence of the improvement over a parent."""
 
     name = improvement.KIND
     group = "backtest"
 
     def applies(self, slot: SlotPipeline) -> bool:
-        """Whether there is a parent that had the same test."""
+        """Whether a parent with the same test exists."""
         return slot.candidate is not None and bool(
             improvement.comparable(slot.project, slot.candidate)
         )
 
     def inputs(self, slot: SlotPipeline) -> Inputs:
-        """The findings of both."""
+        """Evidence of both."""
         return improvement.inputs(slot.made, improvement.comparable(slot.project, slot.made))
 
     def make(self, slot: SlotPipeline) -> bool:

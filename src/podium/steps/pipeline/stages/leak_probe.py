@@ -1,4 +1,4 @@
-"""Probe everything that made the candidate for knowledge of the future."""
+"""Probe the members of the candidate for look-ahead leaks."""
 
 from __future__ import annotations
 

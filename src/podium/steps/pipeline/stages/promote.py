@@ -1,4 +1,4 @@
-"""Ask for the championship."""
+"""Request the promotion of the candidate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REASON = "podium run"
 
 
 class PromoteStage(PipelineStage):
-    """The decision; a refusal is one too."""
+    """The decision, which may be a refusal."""
 
     name = group = "promote"
     makes = "decision"
@@ -31,11 +31,11 @@ class PromoteStage(PipelineStage):
         return promote.inputs(slot.project, slot.candidate)
 
     def find(self, slot: SlotPipeline) -> str | None:
-        """How the candidate stands, where asking again would change nothing."""
+        """Present decision, where a new request would not change it."""
         return promote.on_record(slot.project, slot.made) or None
 
     def status(self, slot: SlotPipeline) -> StageStatus:
-        """How the candidate stands."""
+        """Stage of the candidate."""
         found = self.find(slot)
         return super().status(slot) if found is None else StageStatus(DONE, found)
 
@@ -46,11 +46,11 @@ class PromoteStage(PipelineStage):
         )
 
     def files(self, slot: SlotPipeline, product: Any) -> Promotion:
-        """The files that name champions, which a kill may have come before."""
+        """Update the files that name champions."""
         return product if isinstance(product, Promotion) else self.make(slot)
 
     def describe(self, slot: SlotPipeline, product: Any) -> str:
-        """How the candidate stands now."""
+        """Present stage of the candidate."""
         del product
         return promote.on_record(slot.project, slot.made)
 

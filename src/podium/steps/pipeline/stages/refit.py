@@ -7,13 +7,13 @@ from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipel
 
 
 class RefitStage(EvidenceStage):
-    """Evidence of refits, where ``backtest.refit_every`` asks for it."""
+    """Evidence of refits, with ``backtest.refit_every``."""
 
     name = refit.KIND
     group = "backtest"
 
     def applies(self, slot: SlotPipeline) -> bool:
-        """Whether refits are asked for."""
+        """Whether refits are set."""
         return slot.project.config.backtest.refit_every > 0
 
     def inputs(self, slot: SlotPipeline) -> Inputs:

@@ -1,4 +1,4 @@
-"""What the sealed test says, as files."""
+"""Files of the sealed test."""
 
 from __future__ import annotations
 

@@ -23,12 +23,12 @@ class TuneStage(PipelineStage):
     trains = True
 
     def inputs(self, slot: SlotPipeline) -> Inputs:
-        """What the search asks, and how many trials it is to have."""
+        """Question of the search and number of its trials."""
         far = tune.reach(slot.project, slot.data)
         return tune.inputs(slot.project, far.question, slot.data)
 
     def status(self, slot: SlotPipeline) -> StageStatus:
-        """How many trials there are of how many."""
+        """Number of trials on record."""
         far = tune.reach(slot.project, slot.data)
         slot.left = far.left
         done, wanted = sum(far.done.values()), sum(far.wanted.values())
@@ -48,7 +48,7 @@ class TuneStage(PipelineStage):
         return self.complete(slot, found)
 
     def make(self, slot: SlotPipeline) -> SearchResult | None:
-        """The search, or what is left of it; None: other families are left."""
+        """Run the trials that are left; None where other families are left."""
         found = tune.tune(slot.project, slot.slot, only=slot.only)
         slot.left = tune.reach(slot.project, slot.data).left if slot.only else {}
         if slot.left:
@@ -63,12 +63,12 @@ class TuneStage(PipelineStage):
         return product
 
     def describe(self, slot: SlotPipeline, product: SearchResult | None) -> str:
-        """How many trials."""
+        """Number of trials."""
         del slot
         return "" if product is None else f"{len(product.trials)} trials"
 
     def announce(self, slot: SlotPipeline, product: SearchResult | None) -> None:
-        """The best of them beside naive."""
+        """Best score and that of naive."""
         if product is not None:
             slot.say(f"{len(product.trials)} trials; {product.summary}")
 

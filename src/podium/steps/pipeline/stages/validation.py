@@ -1,4 +1,4 @@
-"""What the folds say of the candidate, and how much of it is luck."""
+"""Figures of the candidate on the folds, and the selection bias."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipel
 
 
 class ValidationStage(EvidenceStage):
-    """Evidence from validation: renewed when more configs were looked at, without any training."""
+    """Evidence from validation, renewed without training when more configs were tested."""
 
     name = "validation"
     group = "finalize"
