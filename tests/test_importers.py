@@ -471,7 +471,7 @@ def test_an_unrecognized_file_is_refused_with_the_importers(root, tmp_path, caps
     assert "--as" in err
     code, _, err = say(capsys, root, tmp_path / "nothing")
     assert code == 3
-    assert "is not there" in err
+    assert "there is no file" in err
     code, _, err = say(capsys, root, tmp_path / "notes.txt", "--as", "sweep_result")
     assert code == 3
     assert "Did you mean 'sweep_results'" in err

@@ -443,10 +443,10 @@ def test_a_champion_is_nobodys_shadow(two):
 
 def test_a_shadow_answers_the_champions_question(two, monkeypatch):
     root, _, other = two
-    before = shadow._asked
+    before = shadow._question
     monkeypatch.setattr(
         shadow,
-        "_asked",
+        "_question",
         lambda project, one: {
             **before(project, one),
             **({"horizon": 9} if one.id == other else {}),

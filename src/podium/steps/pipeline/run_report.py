@@ -152,36 +152,6 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
     }
 
 
-def ranking_rows(analysis: Analysis) -> list[RankRow]:
-    """The extended configs, best first, and the best baseline."""
-    found, configs = analysis.ranking, analysis.extension.configs
-    tests = [
-        (finite_or_none(test.p_value), finite_or_none(corrected))
-        for test, corrected in zip(found.against_naive, found.corrected.tolist(), strict=True)
-    ]
-    told = not found.reason
-    # Intervals of another loss than the metric do not belong to these means.
-    own = not analysis.extension.tuned.data.task.loss
-    return [
-        RankRow(
-            _label(extended),
-            finite_or_none(extended.mean),
-            finite_or_none(interval.low) if own else None,
-            finite_or_none(interval.high) if own else None,
-            *p_values,
-            in_set=included if told else None,
-            chosen=extended is analysis.chosen,
-        )
-        for extended, interval, p_values, included in zip(
-            [*configs, analysis.reference],
-            found.intervals(),
-            [*tests, (None, None)],
-            found.included,
-            strict=True,
-        )
-    ]
-
-
 def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
     """Figures on the selection bias of the choice among all configs ever scored."""
     luck, data = analysis.luck, analysis.extension.tuned.data
