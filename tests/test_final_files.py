@@ -153,7 +153,7 @@ def test_a_folder_that_podium_did_not_write_stays_as_it_is(analyzed, tmp_path):
     found = finalized(root, reporter)
     assert theirs.read_text() == '{"tickers": []}'
     assert found.folder == root / FOLDER / found.candidate.id
-    assert any("did not write" in said for said in reporter.said)
+    assert any("has files of others" in said for said in reporter.said)
     assert read(root, folder=f"{FOLDER}/{found.candidate.id}")["candidate"] == found.candidate.id
 
 

@@ -95,7 +95,7 @@ def test_the_scripts_of_before_run_word_for_word(mlflow_manager):
 
 
 def test_a_type_that_has_none_falls_back_to_a_base_even_an_old_one_and_says_so(mlflow_manager):
-    said = f"{SLOT} has no latest curriculum model; the base model version 1 .old. is taken"
+    said = f"{SLOT} has no latest curriculum model; the base model version 1 .old. is returned"
     with pytest.warns(UserWarning, match=said):
         found = mlflow_manager.find_latest_model(model_type="curriculum", version_type="latest")
     assert found == ("run-1", path(1))

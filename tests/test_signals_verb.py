@@ -119,7 +119,9 @@ def test_every_row_says_when_it_was_decided_for_when_and_by_which_model(judged, 
     assert told["kind"] == "signals"
     assert [item["ticker"] for item in told["items"]] == ["AAPL", "IBM"]
     assert ask(judged, "signals", SLOT) == 0
-    assert capsys.readouterr().out.split()[:3] == ["as_of", "valid_for", "ticker"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Target weights of 2 tickers at 1 bar until 2013-03-01")
+    assert lines[2].split() == ["ticker", "weight", "forecast"]
 
 
 def test_a_candidate_or_a_path_takes_the_champions_place(judged):

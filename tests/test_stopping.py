@@ -103,10 +103,10 @@ def searched(root, reporter=None, **flags):
 
 def test_ctrl_c_once_ends_with_everything_that_ran_on_record(root):
     reporter = Noting(interrupt)
-    with pytest.raises(StoppedError, match="what was running is on record") as stopped:
+    with pytest.raises(StoppedError, match="the trials that ran are on record") as stopped:
         searched(root, reporter)
     assert stopped.value.exit_code == 130
-    assert "the same command goes on" in str(stopped.value).lower()
+    assert "the same command continues" in str(stopped.value).lower()
     assert any("Ctrl-C again stops at once" in said for said in reporter.said)
     assert not running(root)
     assert [state for _, _, state, _ in asked(root)][:3] == ["complete"] * 3
@@ -477,7 +477,7 @@ def test_stopping_where_nothing_runs_is_not_found(root, capsys):
 
 
 def test_what_runs_tells_how_far_it_is(root, monkeypatch):
-    monkeypatch.setattr(activity, "TELL", 0.0)
+    monkeypatch.setattr(activity, "WRITE_SECONDS", 0.0)
     seen = []
     searched(root, Noting(lambda done: seen.append(status(root))))
     [facts] = seen[2]
@@ -489,7 +489,7 @@ def test_what_runs_tells_how_far_it_is(root, monkeypatch):
 
 
 def test_no_time_left_is_guessed_before_a_trial_was_trained(root, monkeypatch):
-    monkeypatch.setattr(activity, "TELL", 0.0)
+    monkeypatch.setattr(activity, "WRITE_SECONDS", 0.0)
     searched(root)
     seen = []
     reporter = Noting(lambda done: seen.append(status(root)[0]["left"]))

@@ -33,6 +33,7 @@ def command(
     with cli.opened() as project:
         weights = signals(project, slot, since=since, candidate=candidate, model_path=model_path)
     if out.form == "csv":
+        out.say(weights.sentence)
         out.listing("signals", weights.rows(), COLUMNS)
         return
     dated = ["as_of", "order"] if len(weights.times) > 1 else []
