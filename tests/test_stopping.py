@@ -517,7 +517,7 @@ def test_a_search_is_stopped_from_another_terminal(root, at_once):
     assert stop(root, at_once=at_once, patience=PATIENCE, say=said.append) == []
     _, told = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 130, told
-    assert b"goes on" in told
+    assert b"continues" in told
     assert said[0].startswith(f"{SLOT}: podium tune is to stop")
     assert said[-1] == f"{SLOT}: podium tune has stopped"
     assert status(root) == []

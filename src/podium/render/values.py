@@ -120,6 +120,8 @@ class SlotReport:
         Value of the best naive method on the validation windows of the search.
     trials_counted, test_looks : int
         Configs ever scored for the slot, and looks at the sealed test.
+    figures : mapping of str to float
+        Further figures of a classifier on its evaluation data, by name.
     dm_statistic, dm_p_value, dm_p_adjusted : float, optional
         Diebold-Mariano against naive on the test; adjusted for the looks.
     distinguishable : str
@@ -160,6 +162,7 @@ class SlotReport:
     naive_method: str = "naive"
     validation: Pair | None = None
     test: Pair | None = None
+    figures: Mapping[str, float | None] = field(default_factory=dict)
     dm_statistic: float | None = None
     dm_p_value: float | None = None
     dm_p_adjusted: float | None = None

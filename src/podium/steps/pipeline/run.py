@@ -108,11 +108,16 @@ class Run(Answer):
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a slot with its figures, or one a step where no slot reached its decision."""
+        slots = self.report.slots
+        if not slots:
+            return step_rows(map(asdict, self.outcomes))
         columns, rows = summary_rows(self.report)
-        filled = [c for c in range(len(columns)) if any(row[c] not in (None, "-") for row in rows)]
-        if rows:
-            return [{columns[c]: row[c] for c in filled} for row in rows]
-        return step_rows(map(asdict, self.outcomes))
+        items = [dict(zip(columns, row, strict=True)) for row in rows]
+        names = [*columns[:-1], *dict.fromkeys(n for s in slots for n in s.figures), columns[-1]]
+        for item, slot in zip(items, slots, strict=True):
+            item |= slot.figures
+        filled = [n for n in names if any(item.get(n) not in (None, "-") for item in items)]
+        return [{name: item.get(name) for name in filled} for item in items]
 
 
 @dataclass(frozen=True)

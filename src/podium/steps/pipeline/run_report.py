@@ -30,6 +30,9 @@ from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
 from podium.tasks.forecast import SlotData
 
+# Figures of a classifier in the table of a run, beside its metric.
+FIGURES = ("macro_f1", "accuracy", "balanced_accuracy", "log_loss")
+
 
 def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
     """Report on one slot: all figures behind its verdict.
@@ -145,6 +148,11 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
         "horizon": 0,
         "naive_method": evidence.notes["naive_method"],
         "test": tuple(map(evidence.scalar, pair)) if {*pair} <= {*evidence.scalars} else None,
+        "figures": {
+            name.replace("_", " "): finite_or_none(evidence.scalar(name))
+            for name in FIGURES
+            if name in evidence.scalars and name != metric
+        },
         "distinguishable": f"Evaluated on {evidence.notes['data']}: macro-F1 "
         f"{evidence.scalar('macro_f1'):.4g}, the naive rule's "
         f"{evidence.scalar('naive_macro_f1'):.4g}.",
