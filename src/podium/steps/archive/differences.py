@@ -62,8 +62,8 @@ def numbers(reader: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
     id_, metric = row["id"], row["metric"]
     if row["state"] != ended.state:
         reason = f" ({ended.reason.strip().splitlines()[-1]})" if ended.reason else ""
-        told = f"it was {row['state']} and is now {ended.state}{reason}"
-        return [ResultCheck(id_, "state", False, told)]
+        message = f"it was {row['state']} and is now {ended.state}{reason}"
+        return [ResultCheck(id_, "state", False, message)]
     findings = [ResultCheck(id_, "state", True, f"{ended.state} again")]
     if row["loss_hash"]:
         losses = _series(reader, id_, "losses", row["loss_hash"], ended.losses)
@@ -80,8 +80,8 @@ def numbers(reader: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
         results.pop(name, None)
     findings += _results(id_, results, again)
     if row["best_epoch"] != ended.best_epoch:
-        told = f"{row['best_epoch']} recorded, {ended.best_epoch} now"
-        findings.append(ResultCheck(id_, "best epoch", False, told))
+        message = f"{row['best_epoch']} recorded, {ended.best_epoch} now"
+        findings.append(ResultCheck(id_, "best epoch", False, message))
     return findings
 
 
@@ -117,10 +117,10 @@ def _score(reader: RecordReader, row: Row, ended: Ended, losses_equal: bool) -> 
     what = f"{row['metric']}"
     if not wrong:
         return ResultCheck(row["id"], what, True, f"{ended.score!r}")
-    told = f"{wrong[0]!r} recorded, {ended.score!r} now"
+    message = f"{wrong[0]!r} recorded, {ended.score!r} now"
     if losses_equal:
-        told += "; the losses are equal, so the recorded score is not their mean"
-    return ResultCheck(row["id"], what, False, told)
+        message += "; the losses are equal, so the recorded score is not their mean"
+    return ResultCheck(row["id"], what, False, message)
 
 
 def _curves(reader: RecordReader, id_: str, ended: Ended) -> list[ResultCheck]:
@@ -201,13 +201,13 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[ResultCheck]:
         windows = Windows.of(rebuilt.view, rows).blind()
     apart = np.abs(old.predict(windows).values - new.predict(windows).values)
     most = float(np.nanmax(apart))
-    told = (
+    message = (
         f"other bytes, but all {len(windows)} forecasts are equal to the last bit"
         if most == 0
         else f"other bytes, and forecasts differ by at most {most:.3g}"
     )
     findings += [
-        ResultCheck(id_, f"{start}{name}", False, told, harmless=most == 0) for name in odd
+        ResultCheck(id_, f"{start}{name}", False, message, harmless=most == 0) for name in odd
     ]
     return findings
 

@@ -343,7 +343,7 @@ def _called(row: dict[str, Any]) -> str:
 
 
 def _decided(row: dict[str, Any]) -> str:
-    """A decision in one line; who refused it is told, why is in ``podium show``."""
+    """A decision in one line with the gates that refused it; ``podium show`` has the reasons."""
     if row["kind"] == Kind.SIGN:
         return f"{'signed' if row['accepted'] else 'rejected'} by {row['actor']}"
     if row["kind"] == Kind.WAIVE:

@@ -40,7 +40,7 @@ class Rebuilt:
     ----------
     view : View or Sequences
         Bars before the sealed test, or the samples of a classifier.
-    told : str
+    description : str
         Description of the data.
     task : str
         Name of the task.
@@ -48,7 +48,7 @@ class Rebuilt:
 
     view: View | Sequences
     split: Split
-    told: str
+    description: str
     task: str
 
     def job(self, family: str, metric: str, save_to: str = "") -> Job:
@@ -91,7 +91,7 @@ def rebuild(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
         return _samples(config, reader, row)
     bars = attempt(lambda: _recorded_bars(config, reader, row["dataset_fingerprint"]))
     DataError.raise_for(problems)
-    dataset, told = bars
+    dataset, description = bars
     layout = _spec_of(reader, "split", row["split_hash"])
     bounds = [
         moment for fold in layout["folds"] for moment in (*fold["train"], *fold["validation"])
@@ -106,7 +106,7 @@ def rebuild(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
             f"the split {row['split_hash'][:12]} on record",
             "install the podium that trained it",
         )
-    return Rebuilt(view, split, told, spec.get("task", "forecast"))
+    return Rebuilt(view, split, description, spec.get("task", "forecast"))
 
 
 def _samples(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
@@ -133,8 +133,8 @@ def _samples(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
                 f"{then[:12]}, as recorded for {row['id']}",
                 "restore the files; results on other data differ",
             )
-    told = f"dataset '{data.dataset.name}', {len(data.dataset)} samples"
-    return Rebuilt(data.dataset, split, told, data.section.task)
+    description = f"dataset '{data.dataset.name}', {len(data.dataset)} samples"
+    return Rebuilt(data.dataset, split, description, data.section.task)
 
 
 def _split_of_samples(data: ClassData, layout: Row) -> Split:
@@ -178,9 +178,9 @@ def _recorded_bars(config: Config, reader: RecordReader, fingerprint: str) -> tu
     stop = old.bar_at_or_after(then["last_at"]) + 1
     old = old.slice(start, stop)
     if old.fingerprint == fingerprint:
-        told = f"dataset '{name}', {len(old)} bars with fingerprint {fingerprint[:12]}"
+        description = f"dataset '{name}', {len(old)} bars with fingerprint {fingerprint[:12]}"
         others = len(now) - len(old)
-        return old, told + (f" (others beside them: {others})" if others else "")
+        return old, description + (f" (others beside them: {others})" if others else "")
     where = f"dataset '{name}' in {config.datasets[name].path}"
     if len(old) != then["bars"]:
         found = (

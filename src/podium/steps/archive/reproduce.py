@@ -133,7 +133,7 @@ def reproduce(
             project.reporter.progress(f"reproduce {row['id']}", number, len(parts))
             findings += _train_again(project, reader, rebuilt, part)
         project.reporter.progress(f"reproduce {row['id']}", len(parts), len(parts))
-    result = Reproduction(row["id"], grounds, (), tuple(findings), rebuilt.told)
+    result = Reproduction(row["id"], grounds, (), tuple(findings), rebuilt.description)
     if note and findings:
         text = f"reproduced: {result.sentence}{_changes(grounds)}"
         project.ledger.write_durably(writes.put_note, result.id, text, project.actor)

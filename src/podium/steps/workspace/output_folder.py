@@ -211,7 +211,7 @@ class OutputFolder:
         return any(self.owner(path) is None for path in self.place.glob("[!.]*"))
 
     def _move(self, source: Path, target: Path) -> None:
-        """Move an owner's files; the one that says whose they are is last."""
+        """Move the files of an owner, the marker last."""
         target.mkdir(parents=True, exist_ok=True)
         for pattern in (*self.parts[1:], self.parts[0]):
             for path in sorted(source.glob(pattern)):
@@ -223,12 +223,17 @@ class OutputFolder:
 
 
 def put_artifact(source: Path, artifact_hash: str, target: Path) -> bool:
-    """Copy what a folder lacks of an artefact, every byte checked; False: it had all of it.
+    """Copy the missing files of an artefact to a folder, with their hashes checked.
 
     Parameters
     ----------
     target : Path
-        May hold other files too.
+        Folder, which may have other files.
+
+    Returns
+    -------
+    bool
+        Whether a file was written.
     """
     data, fresh = require_hash(source, artifact_hash), False
     files = json.loads(data)["files"]
@@ -245,21 +250,21 @@ def put_artifact(source: Path, artifact_hash: str, target: Path) -> bool:
 
 
 def described(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a manifest says that people and scripts ask for; tickers in the order of training.
+    """Facts of a manifest for users' files; tickers are in the order of training.
 
-    A model of sequences has features, classes and steps where one of bars has tickers, a target and
-    moments.
+    A model of sequences has features, classes and steps; one of bars has tickers, a target and the
+    times of its training.
     """
-    asked = ["metric"]
+    keys = ["metric"]
     if "tickers" in manifest:
-        asked = ["features", "target", "horizon", "window", "metric"]
+        keys = ["features", "target", "horizon", "window", "metric"]
 
     def known(*names: str) -> dict[str, Any]:
         return {name: manifest[name] for name in names if name in manifest}
 
     return {
         **known("tickers", "class_names", "feature_names", "steps", "slot", "family"),
-        **{name: manifest["task"][name] for name in asked},
+        **{name: manifest["task"][name] for name in keys},
         **known("dataset_fingerprint", "timeframe", "trained_from", "trained_until"),
         "seeds": manifest.get("seeds", [manifest["seed"]]),
         "members": manifest.get("members", []),

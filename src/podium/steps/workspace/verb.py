@@ -52,7 +52,7 @@ def on_candidate(
     name : str
         Of the verb, in the lock and the log.
     judged : bool
-        Whether a slot stands for its newest judged candidate, in place of its newest one.
+        Whether a slot means its newest judged candidate, in place of its newest one.
     """
 
     def decorate(
