@@ -136,7 +136,8 @@ def test_a_family_is_fitted_anew_and_clean(ask):
 def test_a_clean_file_is_shown_to_follow_the_past_and_not_the_future(ask):
     code, out, err = ask(write("mine.py", CLEAN))
     assert (code, err) == (0, "")
-    facts = dict(line.split(maxsplit=1) for line in out.splitlines())
+    _, _, *lines = out.splitlines()
+    facts = dict(line.split(maxsplit=1) for line in lines)
     assert facts["kind"] == "feature"
     assert facts["past"] == "changing the past moves 3 of 3 columns"
     assert facts["future"] == "moves nothing"
