@@ -375,19 +375,19 @@ def test_the_workflow_from_grid_to_backtest_needs_no_edit(tmp_path, monkeypatch,
     monkeypatch.chdir(root)
     assert asked(capsys, "grid", "--lstm-units", "2", "4")[0] == 0
     best = json.loads((root / "experiments" / "best_config.json").read_text())
-    code, _, err = asked(capsys, "predict")
+    code, out, err = asked(capsys, "predict")
     assert code == 0
-    assert "active model" in err
-    assert best["model_path"].removeprefix(f"{root}/") in err
+    assert "active model" in out + err
+    assert best["model_path"].removeprefix(f"{root}/") in out + err
     code, _, err = asked(capsys, "backtest")
     assert code == 0
     assert "active model" in err
     [name] = query(root, "SELECT id FROM candidate")
     assert f"podium promote {name['id']}" in err
     assert asked(capsys, "promote", name["id"])[0] == 0
-    code, _, err = asked(capsys, "predict", SLOT)
+    code, out, err = asked(capsys, "predict", SLOT)
     assert code == 0
-    assert f"champion of {SLOT}" in err
+    assert f"champion of {SLOT}" in out + err
 
 
 def test_windows_of_a_view_are_still_what_a_model_takes(finished):

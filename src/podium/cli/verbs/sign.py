@@ -23,6 +23,8 @@ def command(cli: CliContext, what: str, approve: bool, reason: str) -> None:
 
     with cli.opened() as project:
         signature = sign(project, what, reason, approve=approve)
+    verdict = {"approve": "approved", "reject": "rejected"}[signature.notes["verdict"]]
+    cli.out.lead(f"{signature.candidate_id} is {verdict} by {signature.notes['signer']}")
     cli.out.facts(
         "signature",
         {
