@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from podium.errors import Problem
 
@@ -57,9 +58,9 @@ class DataIssue:
         return Problem(self.found, self.expected, fix)
 
 
-def error(what: str, found: str, expected: str = "", fix: str = "") -> DataIssue:
-    """Return an error about a whole file or dataset."""
-    return DataIssue(ERROR, what, found, expected, fix)
+error = partial(DataIssue, ERROR)
+warning = partial(DataIssue, WARNING)
+note = partial(DataIssue, NOTE)
 
 
 def problems(findings: Iterable[DataIssue]) -> list[Problem]:
