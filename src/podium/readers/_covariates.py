@@ -18,6 +18,7 @@ from podium.readers._findings import DataIssue, error, has_errors, warning
 from podium.readers._options import ReadOptions
 from podium.readers._table import Loaded, Table
 from podium.readers._times import Stamps, parse
+from podium.sections import CovariateSection
 from podium.timeframe import DAY, Seconds, instants, zone
 
 USUAL = {
@@ -55,13 +56,7 @@ _TRUTH = {"true": 1.0, "false": 0.0}
 
 
 def read(
-    path: Path,
-    *,
-    opening: Open,
-    kind: str,
-    columns: Mapping[str, str],
-    timezone: str,
-    date_format: str,
+    path: Path, opening: Open, section: CovariateSection
 ) -> tuple[Covariate | None, list[DataIssue]]:
     """Return the covariate of a file, None if there are errors, and the issues.
 
@@ -69,14 +64,9 @@ def read(
     ----------
     opening : callable
         Opens a file of the format.
-    kind : {"static", "known_ahead", "dated"}
-    columns : mapping of role, or of name of a value, to column
-        Other roles are inferred from usual names. If a value is named, only the named ones are
-        read.
-    timezone : str
-        Zone of stamps that name none.
-    date_format : str
-        Format of all stamps; empty: inferred.
+    section : CovariateSection
+        Settings: ``columns`` maps a role, or the name of a value, to its column; other roles are
+        inferred from usual names. If a value is named, only the named ones are read.
 
     Raises
     ------
@@ -88,10 +78,11 @@ def read(
     A stamp of publication at midnight without a zone is a date, known at the end of that day. A
     stamp at another time of day, or with a zone, is an instant.
     """
+    kind, timezone = section.kind, section.timezone
     zone(timezone)
     try:
         table = opening(path, ReadOptions())
-        roles, values, findings = _columns(table.names, kind, columns, str(path))
+        roles, values, findings = _columns(table.names, kind, section.columns, str(path))
         if has_errors(findings):
             return None, findings
         timed = [role for role in ("available_at", "time", "period") if role in roles]
@@ -103,7 +94,7 @@ def read(
         names, errors = _tickers(table, loaded)
         findings += errors
         stamps = {
-            role: _stamps(table, loaded, place, roles[role], date_format, findings)
+            role: _stamps(table, loaded, place, roles[role], section.date_format, findings)
             for place, role in enumerate(timed)
         }
         if has_errors(findings):

@@ -78,6 +78,12 @@ def problems(findings: Iterable[DataIssue]) -> list[Problem]:
     return shown
 
 
+def by_severity(findings: Iterable[DataIssue]) -> tuple[DataIssue, ...]:
+    """Return errors first, then warnings, then notes."""
+    rank = (ERROR, WARNING, NOTE)
+    return tuple(sorted(findings, key=lambda finding: rank.index(finding.severity)))
+
+
 def has_errors(findings: Sequence[DataIssue]) -> bool:
     """Return whether there is an error."""
     return any(finding.severity == ERROR for finding in findings)
