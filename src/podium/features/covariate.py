@@ -30,12 +30,10 @@ def compute(dataset: Dataset, which: str, lead: int = 0) -> Floats:
     name, _, column = which.partition(".")
     spec = f"feature 'covariate:{which}{f':{lead}' if lead else ''}'"
     if name not in dataset.covariates:
-        raise UsageError(
-            f"{spec}: dataset '{dataset.name}' has no covariates '{name}'",
-            f"a table [datasets.{dataset.name}.covariates.{name}]; for a frame, "
-            "predict(frame, covariates=...)",
-            suggest(name, dataset.covariates),
-        )
+        what = f"{spec}: dataset '{dataset.name}' has no covariates '{name}'"
+        expected = f"a table [datasets.{dataset.name}.covariates.{name}]; for a frame, "
+        expected += "predict(frame, covariates=...)"
+        raise UsageError(what, expected, suggest(name, dataset.covariates))
     covariate = dataset.covariates[name]
     problems = Problems()
     if column not in covariate.values:

@@ -106,10 +106,9 @@ def sqlite(path: Path, *, check: bool = True) -> Iterator[sqlite3.Connection]:
     """
     # Immutable creates no files next to it, but is wrong for a database with a write-ahead log.
     mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "immutable=1"
+    uri = f"{path.resolve().as_uri()}?{mode}"
     try:
-        with closing(
-            sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=30)
-        ) as connection:
+        with closing(sqlite3.connect(uri, uri=True, timeout=30)) as connection:
             connection.row_factory = sqlite3.Row
             if check:
                 [answer] = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -117,11 +116,8 @@ def sqlite(path: Path, *, check: bool = True) -> Iterator[sqlite3.Connection]:
                     raise sqlite3.DatabaseError(answer.strip())
             yield connection
     except sqlite3.DatabaseError as error:
-        raise DataError(
-            f"{path} cannot be read: {error}",
-            "a whole SQLite database",
-            "restore it from a copy; nothing was imported",
-        ) from None
+        fix = "restore it from a copy; nothing was imported"
+        raise DataError(f"{path} cannot be read: {error}", "a whole SQLite database", fix) from None
 
 
 def read_bytes(place: str | Path) -> bytes:
@@ -129,9 +125,8 @@ def read_bytes(place: str | Path) -> bytes:
     try:
         return Path(place).read_bytes()
     except OSError as error:
-        raise NotFoundError(
-            f"{place} cannot be read: {(error.strerror or str(error)).lower()}", "a file to import"
-        ) from None
+        reason = (error.strerror or str(error)).lower()
+        raise NotFoundError(f"{place} cannot be read: {reason}", "a file to import") from None
 
 
 def parsed(data: bytes, place: object) -> Any:

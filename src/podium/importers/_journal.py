@@ -164,14 +164,13 @@ def distributions(spec: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     >>> distributions({"lr": ["Float", 0.001, 0.1, True]})["lr"]["attributes"]["log"]
     True
     """
+    forms = {"Float": FloatDistribution, "Int": IntDistribution}
     made: dict[str, BaseDistribution] = {}
     for name, (kind, *settings) in spec.items():
         if kind == "Choice":
             made[name] = CategoricalDistribution([_plain(value) for value in settings[0]])
         else:
-            low, high, log = settings
-            form = FloatDistribution if kind == "Float" else IntDistribution
-            made[name] = form(low, high, log=log)
+            made[name] = forms[kind](*settings)
     return {name: json.loads(distribution_to_json(one)) for name, one in made.items()}
 
 

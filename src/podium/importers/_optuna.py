@@ -36,10 +36,8 @@ def imported(study: optuna.Study, place: str) -> Imported:
     if names is None:
         several = len(study.directions) > 1
         names = [f"values_{n}" for n in range(len(study.directions))] if several else ["value"]
-    directions = {
-        name: direction.name.lower()
-        for name, direction in zip(names, study.directions, strict=True)
-    }
+    ways = [direction.name.lower() for direction in study.directions]
+    directions = dict(zip(names, ways, strict=True))
     records, problems = list[Record](), list[str]()
     for trial in study.get_trials(deepcopy=False):
         with skip_unusable(problems, f"trial {trial.number} of study {study.study_name} left out"):
@@ -55,6 +53,7 @@ def _record(study: str, directions: Mapping[str, str], trial: optuna.trial.Froze
     names = list(directions)
     values = [float(value) for value in trial.values or ()]
     steps = sorted(trial.intermediate_values)
+    curve = [number(f"step {step}", trial.intermediate_values[step]) for step in steps]
     extra: dict[str, Any] = {
         "study": study,
         "number": trial.number,
@@ -77,10 +76,6 @@ def _record(study: str, directions: Mapping[str, str], trial: optuna.trial.Froze
         metrics=dict(zip(names, values, strict=False)),
         training_time_seconds=None if duration is None else duration.total_seconds(),
         said={"id": f"{study}/{trial.number}", "told": extra},
-        curves={
-            names[0]: [number(f"step {step}", trial.intermediate_values[step]) for step in steps]
-        }
-        if steps
-        else {},
+        curves={names[0]: curve} if curve else {},
         state=_STATES[trial.state.name],
     )

@@ -115,12 +115,9 @@ def read(
     else:
         name = path.name
         if _is_file_store(path):
-            raise UsageError(
-                f"{path} is a folder of runs, which MLflow no longer supports",
-                "its database",
-                f"run: mlflow migrate-filestore --source {path} --target sqlite:///mlflow.db"
-                "; then: podium import mlflow.db",
-            )
+            what = f"{path} is a folder of runs, which MLflow no longer supports"
+            fix = f"run: mlflow migrate-filestore --source {path} --target sqlite:///mlflow.db"
+            raise UsageError(what, "its database", f"{fix}; then: podium import mlflow.db")
         if not path.is_file():
             raise NotFoundError(f"{path} does not exist", "an MLflow database")
         runs = list(_of_file(path, experiment))
@@ -156,15 +153,11 @@ def _of_file(path: Path, experiment: str | None) -> Iterator[_Run]:
             rows = connection.execute(f"PRAGMA table_info({table})")
             lacking = needed - {row["name"] for row in rows}
             if lacking:
-                raise DataError(
-                    f"{path}: its table {table} has no {', '.join(sorted(lacking))}",
-                    "a database of MLflow 1.8 or later",
-                    f"copy it, then run: mlflow db upgrade sqlite:///{path.name}",
-                )
-        names = {
-            row["experiment_id"]: row["name"]
-            for row in connection.execute("SELECT experiment_id, name FROM experiments")
-        }
+                what = f"{path}: its table {table} has no {', '.join(sorted(lacking))}"
+                fix = f"copy it, then run: mlflow db upgrade sqlite:///{path.name}"
+                raise DataError(what, "a database of MLflow 1.8 or later", fix)
+        rows = connection.execute("SELECT experiment_id, name FROM experiments")
+        names: dict[int, str] = dict(rows.fetchall())
         _require_experiment(path.name, experiment, names.values())
         for id_, name in sorted(names.items()):
             if experiment in (None, name):
@@ -188,11 +181,8 @@ def _of_experiment(connection: sqlite3.Connection, id_: int, name: str) -> Itera
             artifacts=row["artifact_uri"] or "",
         )
         for table, target in (("params", run.params), ("tags", run.tags)):
-            target.update(
-                connection.execute(
-                    f"SELECT key, value FROM {table} WHERE run_uuid = ? ORDER BY key", (run.id,)
-                ).fetchall()
-            )
+            query = f"SELECT key, value FROM {table} WHERE run_uuid = ? ORDER BY key"
+            target.update(connection.execute(query, (run.id,)).fetchall())
         run.name = run.tags.get("mlflow.runName", "")
         points = connection.execute(
             "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid = ? "
@@ -245,11 +235,10 @@ def _of_server(uri: str, name: str, experiment: str | None) -> Iterator[_Run]:
     except MlflowException as error:
         message = without_password(str(error))
         reason = re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", message)
-        raise DataError(
-            f"{name} does not answer: {reason[1] if reason else message.splitlines()[0][:200]}",
-            "an MLflow tracking server",
-            "start it, or import its database file",
-        ) from None
+        shown = reason[1] if reason else message.splitlines()[0][:200]
+        fix = "start it, or import its database file"
+        found = f"{name} does not answer: {shown}"
+        raise DataError(found, "an MLflow tracking server", fix) from None
 
 
 def _pages(search: Any, **query: Any) -> Iterator[Any]:
@@ -264,18 +253,14 @@ def _pages(search: Any, **query: Any) -> Iterator[Any]:
 
 def _require_experiment(name: str, experiment: str | None, names: Any) -> None:
     if experiment is not None and experiment not in names:
-        raise NotFoundError(
-            f"{name} has no experiment '{experiment}'", fix=suggest(experiment, names)
-        )
+        what = f"{name} has no experiment '{experiment}'"
+        raise NotFoundError(what, fix=suggest(experiment, names))
 
 
 def _record(run: _Run) -> Record:
     last = {key: points[-1][1] for key, points in run.metrics.items() if points}
-    curves = {
-        key: [value for _, value in points]
-        for key, points in run.metrics.items()
-        if len(points) > 1
-    }
+    several = {key: points for key, points in run.metrics.items() if len(points) > 1}
+    curves = {key: [value for _, value in points] for key, points in several.items()}
     tags = {key: value for key, value in run.tags.items() if not key.startswith("mlflow.")}
     extra: dict[str, Any] = {
         "experiment": run.experiment,
@@ -283,12 +268,13 @@ def _record(run: _Run) -> Record:
         "artifact_uri": without_password(run.artifacts),
         "tags": tags,
     }
-    steps = {key: [step for step, _ in run.metrics[key]] for key in curves}
+    steps = {key: [step for step, _ in points] for key, points in several.items()}
     odd = {key: at for key, at in steps.items() if not _consecutive(at)}
     if odd:
         extra["steps"] = odd
     params = {key: _typed(value) for key, value in run.params.items()}
     named = [each.get(name) for name in _NAMED for each in (params, tags)]
+    seconds = None if run.start is None or run.end is None else (run.end - run.start) / 1000
     return Record(
         run_id=run.name if re.fullmatch(r"[\w.@+-]{1,200}", run.name) else "",
         model_name=next((each for each in named if isinstance(each, str) and each), run.experiment),
@@ -296,9 +282,7 @@ def _record(run: _Run) -> Record:
         hyperparams=params,
         metrics=last,
         checkpoint_path=_model_file(run.artifacts),
-        training_time_seconds=(
-            None if run.start is None or run.end is None else (run.end - run.start) / 1000
-        ),
+        training_time_seconds=seconds,
         notes=run.tags.get("mlflow.note.content", ""),
         git_commit=run.tags.get("mlflow.source.git.commit"),
         said={"id": run.id, "told": extra},

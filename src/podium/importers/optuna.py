@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OPTIONS = ("study",)
 SERVERS = ("postgresql", "mysql", "mariadb")
+_RESTORE = "restore it from a copy; nothing was imported"
 _TABLES = {"studies", "trials", "trial_params"}
 
 
@@ -77,16 +78,13 @@ def _optuna_errors(name: str) -> Iterator[None]:
     except PodiumError:
         raise
     except ImportError as error:
-        raise MissingExtraError(
-            f"{name}: {str(error).splitlines()[0]}", "a driver for this database"
-        ) from None
+        reason = str(error).splitlines()[0]
+        raise MissingExtraError(f"{name}: {reason}", "a driver for this database") from None
     except Exception as error:  # noqa: BLE001 - Optuna has no exceptions for these
         message = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"{name} cannot be read as an Optuna storage: {without_password(message)}",
-            "a storage that this Optuna can open",
-            "restore it from a copy; nothing was imported",
-        ) from None
+        found = f"{name} cannot be read as an Optuna storage: {without_password(message)}"
+        expected = "a storage that this Optuna can open"
+        raise DataError(found, expected, _RESTORE) from None
 
 
 @contextmanager
@@ -120,18 +118,13 @@ def _database(url: str, *, upgrade: bool = False) -> Iterator[optuna.storages.RD
     )
     try:
         version, head = storage.get_current_version(), storage.get_head_version()
+        found = f"the storage has schema {version}, written by"
         if version not in storage.get_all_versions():
-            raise DataError(
-                f"the storage has schema {version}, written by a newer Optuna",
-                f"at most {head}",
-                "run: pip install --upgrade optuna",
-            )
+            fix = "run: pip install --upgrade optuna"
+            raise DataError(f"{found} a newer Optuna", f"at most {head}", fix)
         if version != head and not upgrade:
-            raise DataError(
-                f"the storage has schema {version}, written by an older Optuna",
-                head,
-                "run: optuna storage upgrade --storage URL",
-            )
+            fix = "run: optuna storage upgrade --storage URL"
+            raise DataError(f"{found} an older Optuna", head, fix)
         if version != head:
             storage.upgrade()
         yield storage
@@ -152,8 +145,5 @@ def _require_whole(path: Path, problems: list[str]) -> None:
         try:
             json.loads(line)
         except (ValueError, RecursionError):
-            raise DataError(
-                f"{path} line {number} is no JSON",
-                "a journal of Optuna, one operation per line",
-                "restore it from a copy; nothing was imported",
-            ) from None
+            expected = "a journal of Optuna, one operation per line"
+            raise DataError(f"{path} line {number} is no JSON", expected, _RESTORE) from None

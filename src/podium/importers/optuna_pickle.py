@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from pathlib import Path
 
@@ -37,17 +36,12 @@ def read(place: str | Path, *, trust_pickle: bool = False) -> list[Imported]:
     name = Path(place).name
     data = read_bytes(place)
     if not trust_pickle:
-        raise RefusedError(
-            f"{name} is a pickle: loading it runs its author's code with your rights",
-            "an Optuna journal or database, or a pickle of a trusted source",
-            "add --trust-pickle if you trust it; this is recorded",
-        )
+        found = f"{name} is a pickle: loading it runs its author's code with your rights"
+        expected = "an Optuna journal or database, or a pickle of a trusted source"
+        raise RefusedError(found, expected, "add --trust-pickle if you trust it; this is recorded")
     try:
-        study = pickle.load(io.BytesIO(data))
-        group = imported(study, f"trusted pickle {name}")
+        return [imported(pickle.loads(data), f"trusted pickle {name}")]
     except Exception as error:  # noqa: BLE001 - the author's code may raise anything
         message = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"{name} cannot be loaded as a pickled study: {message}", "an optuna.Study"
-        ) from None
-    return [group]
+        found = f"{name} cannot be loaded as a pickled study: {message}"
+        raise DataError(found, "an optuna.Study") from None

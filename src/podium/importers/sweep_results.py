@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,19 +101,21 @@ def from_json(run: object) -> Record:
     """
     if not isinstance(run, Mapping):
         raise UnusableError(f"{run!r:.60} is not an object")
-    fields = _Fields(run)
+    text = partial(_field, run, str, "a text")
+    items = partial(_field, run, dict, "an object")
+    seconds = run.get("training_time_seconds")
     record = Record(
-        run_id=fields.text("run_id"),
-        model_name=fields.text("model_name"),
+        run_id=text("run_id") or "",
+        model_name=text("model_name") or "",
         timestamp=moment(run.get("timestamp")),
-        hyperparams=fields.object("hyperparams"),
-        metrics={key: number(f"metrics.{key}", n) for key, n in fields.object("metrics").items()},
-        checkpoint_path=fields.text("checkpoint_path") or None,
-        training_time_seconds=fields.number("training_time_seconds"),
-        notes=fields.text("notes"),
-        git_commit=fields.text("git_commit") or None,
-        git_dirty=fields.boolean("git_dirty"),
-        git_diff_hash=fields.text("git_diff_hash") or None,
+        hyperparams=items("hyperparams") or {},
+        metrics={key: number(f"metrics.{key}", n) for key, n in (items("metrics") or {}).items()},
+        checkpoint_path=text("checkpoint_path") or None,
+        training_time_seconds=None if seconds is None else number("training_time_seconds", seconds),
+        notes=text("notes") or "",
+        git_commit=text("git_commit") or None,
+        git_dirty=_field(run, bool, "true or false", "git_dirty"),
+        git_diff_hash=text("git_diff_hash") or None,
     )
     if not record.model_name:
         raise UnusableError("no model_name")
@@ -138,28 +141,9 @@ def to_json(record: Record) -> dict[str, Any]:
     return original
 
 
-class _Fields:
-    """Typed reads of an object's fields; missing and null fields are empty."""
-
-    def __init__(self, run: Mapping[str, Any]) -> None:
-        self.run = run
-
-    def text(self, name: str) -> str:
-        return self._read(name, str, "a text") or ""
-
-    def object(self, name: str) -> dict[str, Any]:
-        return self._read(name, dict, "an object") or {}
-
-    def boolean(self, name: str) -> bool | None:
-        value: bool | None = self._read(name, bool, "true or false")
-        return value
-
-    def number(self, name: str) -> float | None:
-        value = self.run.get(name)
-        return None if value is None else number(name, value)
-
-    def _read(self, name: str, kind: Callable[..., Any], expected: str) -> Any:
-        value = self.run.get(name)
-        if value is not None and type(value) is not kind:
-            raise UnusableError(f"{name} is {value!r:.60}, not {expected}")
-        return value
+def _field(run: Mapping[str, Any], kind: type, expected: str, name: str) -> Any:
+    """Return the value of a field; None if it is missing or null."""
+    value = run.get(name)
+    if value is not None and type(value) is not kind:
+        raise UnusableError(f"{name} is {value!r:.60}, not {expected}")
+    return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -30,13 +32,10 @@ class Focal:
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of scores (B, K) before the softmax and labels (B,)."""
         scores = outputs.float()
+        cross_entropy = partial(nn.functional.cross_entropy, scores, targets, self.weights)
         if not self.gamma:
-            return nn.functional.cross_entropy(
-                scores, targets, self.weights, label_smoothing=self.smoothing
-            )
-        each = nn.functional.cross_entropy(
-            scores, targets, self.weights, label_smoothing=self.smoothing, reduction="none"
-        )
+            return cross_entropy(label_smoothing=self.smoothing)
+        each = cross_entropy(label_smoothing=self.smoothing, reduction="none")
         probability = scores.log_softmax(1).gather(1, targets[:, None])[:, 0].exp()
         # The gradient of 0 to a power below 1 is infinite.
         rest = (1 - probability).clamp_min(torch.finfo(probability.dtype).tiny)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from podium.readers._findings import ERROR, WARNING, DataIssue, error
+from podium.arrays import Mask
+from podium.readers._findings import DataIssue, error, warning
 from podium.readers._inspect import errors
 from podium.readers._repair import forward_filled
 from podium.readers._series import Series, iso
@@ -91,7 +91,7 @@ def short_histories(series: Sequence[Series]) -> list[DataIssue]:
     stops = np.array([one.times[-1] for one in series])
     calendar = union(series)
 
-    def shared(some: NDArray[np.bool_]) -> int:
+    def shared(some: Mask) -> int:
         first, last = np.searchsorted(calendar, [starts[some].max(), stops[some].min() + 1])
         return max(0, int(last - first))
 
@@ -103,18 +103,12 @@ def short_histories(series: Sequence[Series]) -> list[DataIssue]:
     if lost <= MAX_CUT * without[worst]:
         return []
     one = series[worst]
-    return [
-        DataIssue(
-            WARNING,
-            "alignment",
-            f"ticker '{one.ticker}' ({one.stamp(0)} to {one.stamp(len(one) - 1)}) costs the others "
-            f"{lost} of {without[worst]} bars: only bars that all tickers have are kept",
-            "histories of one length",
-            'set align = "union": each ticker keeps its own',
-            one.ticker,
-            lost,
-        )
-    ]
+    what = (
+        f"ticker '{one.ticker}' ({one.stamp(0)} to {one.stamp(len(one) - 1)}) costs the others "
+        f"{lost} of {without[worst]} bars: only bars that all tickers have are kept"
+    )
+    fix = 'set align = "union": each ticker keeps its own'
+    return [warning("alignment", what, "histories of one length", fix, one.ticker, lost)]
 
 
 def _between(series: Series, start: int, stop: int) -> Series:
@@ -156,50 +150,30 @@ def _gaps(series: Series, calendar: Seconds, all_series: Sequence[Series]) -> li
     if len(series) == len(calendar):
         return []
     missing = np.setdiff1d(calendar, series.times, assume_unique=True)
-    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    first, count = iso(int(missing[0])), len(missing)
+    more = f" and {count - 1} more" if count > 1 else ""
+    lacks = f"no bar at {first}{more}, other tickers do"
     others = [one.times for one in all_series if one is not series]
     behind = _shifted(series, np.unique(np.concatenate(others))) if others else 0
     if behind:
-        way = "behind" if behind > 0 else "ahead of"
-        return [
-            DataIssue(
-                ERROR,
-                "time zone",
-                f"ticker '{series.ticker}' is {abs(behind) / 3600:g} hours {way} the others: "
-                f"it has no bar at {iso(int(missing[0]))}{more}, other tickers do",
-                "stamps of all tickers in one time zone",
-                "write them with their offset from UTC, or in one zone",
-                series.ticker,
-                len(missing),
-                iso(int(missing[0])),
-            )
-        ]
-    return [
-        DataIssue(
-            ERROR,
-            "missing bars",
-            f"ticker '{series.ticker}' has no bar at {iso(int(missing[0]))}{more}, other tickers "
-            "do",
-            "every bar for every ticker",
-            "add the bar, or remove it from every ticker",
-            series.ticker,
-            len(missing),
-            iso(int(missing[0])),
-            "intersect",
-        )
-    ]
+        way = f"{abs(behind) / 3600:g} hours {'behind' if behind > 0 else 'ahead of'} the others"
+        what = f"ticker '{series.ticker}' is {way}: it has {lacks}"
+        expected = "stamps of all tickers in one time zone"
+        fix = "write them with their offset from UTC, or in one zone"
+        return [error("time zone", what, expected, fix, series.ticker, count, first)]
+    what = f"ticker '{series.ticker}' has {lacks}"
+    expected, fix = "every bar for every ticker", "add the bar, or remove it from every ticker"
+    return [error("missing bars", what, expected, fix, series.ticker, count, first, "intersect")]
 
 
 def _no_overlap(name: str, series: Sequence[Series]) -> DataIssue:
     late = max(series, key=lambda one: int(one.times[0]))
     early = min(series, key=lambda one: int(one.times[-1]))
-    return error(
-        "alignment",
+    what = (
         f"dataset '{name}': the tickers share no bar ({late.ticker} begins at {late.stamp(0)}, "
-        f"{early.ticker} ends at {early.stamp(len(early) - 1)})",
-        "an overlapping period",
-        "leave one of them out",
+        f"{early.ticker} ends at {early.stamp(len(early) - 1)})"
     )
+    return error("alignment", what, "an overlapping period", "leave one of them out")
 
 
 def _shifted(series: Series, others: Seconds) -> int:

@@ -15,11 +15,11 @@ from podium.errors import DataError, MissingExtraError, PodiumError, suggest
 from podium.readers import _calendar, _files, _inspect, _repair
 from podium.readers._align import align_series, short_histories, union
 from podium.readers._columns import Layout, find_layout, stamp_in_name, zone_in_name
-from podium.readers._findings import ERROR, NOTE, DataIssue, error, has_errors, problems
+from podium.readers._findings import ERROR, DataIssue, error, has_errors, note, problems
 from podium.readers._options import ReadOptions
-from podium.readers._series import Series, UtcSeries, adjusted, concatenated, split, to_utc
+from podium.readers._series import Series, adjusted, concatenated, split, to_utc
 from podium.readers._table import Table, TableSource
-from podium.readers._times import Stamps, parse
+from podium.readers._times import parse
 from podium.timeframe import is_dated, modal_gap, of_gap, zone
 
 Open = Callable[[Path, ReadOptions], Table]
@@ -248,34 +248,24 @@ def _series(
     for one in tables:
         try:
             table = one.open()
-            known = () if one.alone else tickers
+            known, kind = ((), "files") if one.alone else (tickers, "")
             layout, missing = find_layout(
-                table.names,
-                options,
-                tickers=known,
-                adjust=adjust,
-                where=one.name,
-                kind="files" if one.alone else "",
+                table.names, options, tickers=known, adjust=adjust, where=one.name, kind=kind
             )
             result.findings += missing
             if layout is None:
                 continue
-            rows = _parts(table, layout, one.ticker, known, sources, options, result)
-            for part in rows:
+            for part in _parts(table, layout, one.ticker, known, sources, options, result):
                 parts.setdefault(part.ticker, []).append(part)
         except MissingExtraError:
             raise
         except PodiumError as refused:
-            result.findings += [DataIssue(ERROR, "files", *problem) for problem in refused.problems]
+            result.findings += [error("files", *problem) for problem in refused.problems]
     for ticker, pieces in parts.items():
         if len({piece.aware for piece in pieces}) > 1:
-            result.findings.append(
-                error(
-                    "times",
-                    f"ticker '{ticker}': some files have stamps with a time zone, others without",
-                    "stamps with a time zone in all files or in none",
-                )
-            )
+            what = f"ticker '{ticker}': some files have stamps with a time zone, others without"
+            expected = "stamps with a time zone in all files or in none"
+            result.findings.append(error("times", what, expected))
     series = {ticker: concatenated(pieces) for ticker, pieces in parts.items()}
     return {ticker: series[ticker] for ticker in tickers or sorted(series) if ticker in series}
 
@@ -295,13 +285,7 @@ def _parts(
         what = f"{table.source.name} has a header and no rows"
         result.findings.append(error("files", what, "one row per bar"))
         return []
-    stamps: Stamps = parse(
-        loaded.times,
-        aware=loaded.aware,
-        date_format=options.date_format,
-        source=table.source,
-        positions=loaded.positions,
-    )
+    stamps = parse(loaded, table.source, options.date_format)
     result.findings += stamps.findings
     sources.append(table.source)
     result.layout = layout.kind
@@ -326,9 +310,8 @@ def _timeframe(series: Mapping[str, Series], result: Inspection) -> str:
     guess = of_gap(gap) if gap else None
     if guess is None and not has_errors(result.findings):
         what = f"most bars are {gap} seconds apart" if gap else "there are fewer than two bars"
-        result.findings.append(
-            error("timeframe", what, "1M 5M 15M 30M 1H 4H D or W", "set it with --timeframe")
-        )
+        expected = "1M 5M 15M 30M 1H 4H D or W"
+        result.findings.append(error("timeframe", what, expected, "set it with --timeframe"))
     return guess or ""
 
 
@@ -338,20 +321,16 @@ def _checks(
     """Return repaired series in UTC, and the errors that remain."""
     clean: dict[str, Series] = {}
     errors: list[DataIssue] = []
+    # Missing values are filled after the alignment.
+    filled_later = "drop_nan" if "forward_fill" in repairs else None
     for ticker, one in series.items():
-        ready = (
-            to_utc(one, result.timeframe, options.timezone, options.stamp)
-            if result.timeframe
-            else UtcSeries(one, np.zeros(len(one), dtype=bool))
-        )
-        ready = _repair.apply_repairs(ready, repairs, result.notes)
-        doubtful = ready.doubtful
-        filling = "forward_fill" in repairs
-        wrong = _inspect.errors(ready.series, options.timezone, doubtful)
-        # Missing values are filled after the alignment.
-        wrong = [one for one in wrong if not (filling and one.repair == "drop_nan")]
-        errors += wrong
-        clean[ticker] = ready.series
+        doubtful = np.zeros(len(one), dtype=bool)
+        if result.timeframe:
+            one, doubtful = to_utc(one, result.timeframe, options.timezone, options.stamp)
+        one, doubtful = _repair.apply_repairs(one, doubtful, repairs, result.notes)
+        wrong = _inspect.errors(one, options.timezone, doubtful)
+        errors += [issue for issue in wrong if issue.repair != filled_later]
+        clean[ticker] = one
     if result.timeframe and not errors:
         errors += _calendar.check_timeframe(list(clean.values()), result.timeframe)
     return clean, [finding for finding in errors if finding.severity == ERROR]
@@ -386,14 +365,8 @@ def _align(
         first = int(np.searchsorted(calendar, one.times[0]))
         for role in FIELDS:
             fields[role][first : first + len(one), column] = one.values[role]
-    bars = Dataset(
-        name=result.name,
-        timeframe=result.timeframe,
-        tickers=result.tickers,
-        times=calendar.astype("datetime64[s]"),
-        fields=fields,
-        notes=tuple(result.notes),
-    )
+    times, notes = calendar.astype("datetime64[s]"), tuple(result.notes)
+    bars = Dataset(result.name, result.timeframe, result.tickers, times, fields, notes=notes)
     # A ticker is a member while it has bars, unless a table of members overrides it.
     result.dataset = bars.among(np.isfinite(fields["close"]))
     if thorough:
@@ -410,20 +383,13 @@ def _remarks(done: Sequence[Series], result: Inspection, options: ReadOptions) -
     remarks += _calendar.check_calendar(clock, result.timeframe, exchange)
     remarks += _calendar.check_timeframe(done, result.timeframe)
     if not result.aware and not is_dated(result.timeframe):
-        remarks.append(
-            DataIssue(
-                NOTE,
-                "time zone",
-                f"the stamps name no time zone; they are read as {options.timezone}",
-                fix="set timezone if they are local times" if options.timezone == "UTC" else "",
-            )
-        )
+        what = f"the stamps name no time zone; they are read as {options.timezone}"
+        fix = "set timezone if they are local times" if options.timezone == "UTC" else ""
+        remarks.append(note("time zone", what, fix=fix))
     if options.absent:
-        words = "prices are the close, the volume is 0"
-        remarks.append(
-            DataIssue(NOTE, "absent", f"not in the files: {', '.join(options.absent)}; {words}")
-        )
-    return remarks + [DataIssue(NOTE, "repaired", note) for note in result.notes]
+        what = f"not in the files: {', '.join(options.absent)}"
+        remarks.append(note("absent", f"{what}; prices are the close, the volume is 0"))
+    return remarks + [note("repaired", repair) for repair in result.notes]
 
 
 def _no_files(name: str, path: Path, made: Format) -> DataIssue:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from podium.readers._findings import ERROR, NOTE, WARNING, DataIssue
+from podium.arrays import Mask
+from podium.readers._findings import NOTE, WARNING, DataIssue, error, warning
 from podium.readers._inspect import runs_of
 from podium.readers._series import Series, iso
 from podium.timeframe import DAY, SECONDS, Seconds, is_dated, modal_gap, of_gap, offsets
@@ -26,11 +26,9 @@ def check_timeframe(series: Sequence[Series], timeframe: str) -> list[DataIssue]
         fix = f'set timeframe = "{inferred}"' if inferred else "choose the timeframe of the files"
         if inferred and SECONDS[inferred] < length:
             fix += f', and resample = "{timeframe}" for coarser bars'
-        return [
-            DataIssue(ERROR, "timeframe", words, "the timeframe of the files", fix, longest.ticker)
-        ]
+        return [error("timeframe", words, "the timeframe of the files", fix, longest.ticker)]
     if gap > 1.5 * length and not is_dated(timeframe):
-        return [DataIssue(WARNING, "timeframe", words, ticker=longest.ticker)]
+        return [warning("timeframe", words, ticker=longest.ticker)]
     return []
 
 
@@ -40,10 +38,8 @@ def check_calendar(series: Series, timeframe: str, timezone: str) -> list[DataIs
         return []
     if is_dated(timeframe):
         return list(_holes_by_day(series))
-    return [
-        *_holes_by_clock(series, timeframe, timezone),
-        *_openings(series, timeframe, timezone),
-    ]
+    shifts = _openings(series, timeframe, timezone)
+    return [*_holes_by_clock(series, timeframe, timezone), *shifts]
 
 
 def _holes_by_day(series: Series) -> Iterator[DataIssue]:
@@ -67,14 +63,10 @@ def _holes_by_clock(series: Series, timeframe: str, timezone: str) -> Iterator[D
     length = SECONDS[timeframe]
     local = series.times + offsets(series.times, timezone)
     if ((local - local[0]) % length).any():
-        yield DataIssue(
-            WARNING,
-            "clock",
-            f"{series.ticker}: closes are not on one grid of {timeframe} on the clock of "
-            f"{timezone}",
-            fix="set timezone, or check the stamps",
-            ticker=series.ticker,
-        )
+        where = f"on one grid of {timeframe} on the clock of {timezone}"
+        fix = "set timezone, or check the stamps"
+        words = f"{series.ticker}: closes are not {where}"
+        yield warning("clock", words, fix=fix, ticker=series.ticker)
         return
     slots = (local - local[0]) // length
     a_week = SECONDS["W"] // length
@@ -90,7 +82,7 @@ def _holes_by_clock(series: Series, timeframe: str, timezone: str) -> Iterator[D
 
 
 def _holes(
-    series: Series, expected: Seconds, missing: NDArray[np.bool_], unit: str, least: int
+    series: Series, expected: Seconds, missing: Mask, unit: str, least: int
 ) -> Iterator[DataIssue]:
     """Yield missing stamps: long gaps as a warning, others as a note."""
     if not missing.any():
@@ -101,16 +93,12 @@ def _holes(
     widest = int(np.argmax(lengths))
     first = iso(int(expected[starts[chosen][0]]))
     often = "once," if len(starts) == 1 else f"{len(starts)} times"
-    yield DataIssue(
-        severity,
-        "gaps",
-        f"{series.ticker} lacks {int(missing.sum())} {unit} of its usual calendar, {often} from "
-        f"{first} on; the longest gap has {int(lengths[widest])} from "
-        f"{iso(int(expected[starts[widest]]))} on",
-        ticker=series.ticker,
-        count=int(missing.sum()),
-        first=first,
+    count = int(missing.sum())
+    words = (
+        f"{series.ticker} lacks {count} {unit} of its usual calendar, {often} from {first} on; the "
+        f"longest gap has {lengths[widest]} from {iso(int(expected[starts[widest]]))} on"
     )
+    yield DataIssue(severity, "gaps", words, "", "", series.ticker, count, first)
 
 
 def _openings(series: Series, timeframe: str, timezone: str) -> Iterator[DataIssue]:
@@ -142,29 +130,23 @@ def _openings(series: Series, timeframe: str, timezone: str) -> Iterator[DataIss
         one[1] == -two[1] for one, two in pairwise(changes)
     )
     if turns and len(changes) > 1:
-        yield DataIssue(
-            NOTE,
-            "daylight saving",
-            f"{series.ticker}: sessions begin an hour earlier or later in turns, first in the week "
-            f"of {when}: the clock of {timezone} and the exchange's change at other times",
-            fix="set exchange_timezone to the exchange's zone, and timezone too if the stamps are "
-            "its local times",
-            ticker=series.ticker,
-            count=len(changes),
-            first=when,
+        severity, what = NOTE, "daylight saving"
+        words = (
+            f"sessions begin an hour earlier or later in turns, first in the week of {when}: the "
+            f"clock of {timezone} and the exchange's change at other times"
         )
-        return
-    yield DataIssue(
-        WARNING,
-        "time zone",
-        f"{series.ticker}: from the week of {when} on sessions begin {abs(hours):g} h "
-        f"{'later' if hours > 0 else 'earlier'} on the clock of {timezone}, like stamps of another "
-        "time zone",
-        fix="write all stamps in one zone, or with their offset",
-        ticker=series.ticker,
-        count=len(changes),
-        first=when,
-    )
+        fix = "set exchange_timezone to the exchange's zone, and timezone too if the stamps are "
+        fix += "its local times"
+    else:
+        severity, what = WARNING, "time zone"
+        words = (
+            f"from the week of {when} on sessions begin {abs(hours):g} h "
+            f"{'later' if hours > 0 else 'earlier'} on the clock of {timezone}, like stamps of "
+            "another time zone"
+        )
+        fix = "write all stamps in one zone, or with their offset"
+    found = f"{series.ticker}: {words}"
+    yield DataIssue(severity, what, found, "", fix, series.ticker, len(changes), when)
 
 
 def _duration(seconds: int) -> str:

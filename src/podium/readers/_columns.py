@@ -183,14 +183,10 @@ def named_columns(
             column_of[role] = same[0]
             continue
         near = get_close_matches(name, names, n=1)
-        problems.append(
-            error(
-                "columns",
-                f"{where} has no column '{name}', which columns names as {role} "
-                f"(found: {_listed(names)})",
-                fix=f"did you mean '{near[0]}'?" if near else "name one of its columns",
-            )
-        )
+        what = f"{where} has no column '{name}', which columns names as {role} "
+        what += f"(found: {_listed(names)})"
+        fix = f"did you mean '{near[0]}'?" if near else "name one of its columns"
+        problems.append(error("columns", what, fix=fix))
     return column_of, problems
 
 
@@ -288,8 +284,8 @@ def _missing(
     for ticker, roles in layout.fields.items():
         there = [role for role in absent if role in roles]
         if there and not problems:
-            listed = f"{', '.join(there)}, which absent lists"
-            has(listed, "absent to list columns that the files lack")
+            lists = "absent to list columns that the files lack"
+            has(f"{', '.join(there)}, which absent lists", lists)
         missing = [role for role in FIELDS if role not in roles and role not in absent]
         if adjust and not {"adj_close", "factor"} & set(roles):
             missing.append("adj_close")
@@ -325,12 +321,8 @@ def choose_column(role: str, names: Sequence[str], where: str, problems: list[Da
 
 
 def _ambiguous(where: str, role: str, names: Sequence[str]) -> DataIssue:
-    return error(
-        "columns",
-        f"{where} has {len(names)} columns that may be the {role}: {_listed(names)}",
-        "one",
-        f'choose one: columns = {{{role} = "{names[0]}"}}',
-    )
+    what = f"{where} has {len(names)} columns that may be the {role}: {_listed(names)}"
+    return error("columns", what, "one", f'choose one: columns = {{{role} = "{names[0]}"}}')
 
 
 def _listed(names: Sequence[str]) -> str:

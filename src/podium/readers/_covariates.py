@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from podium.errors import PodiumError
 from podium.readers._bars import Open
 from podium.readers._columns import USUAL as BARS
 from podium.readers._columns import choose_column, named_columns, normal
-from podium.readers._findings import ERROR, WARNING, DataIssue, error, has_errors
+from podium.readers._findings import DataIssue, error, has_errors, warning
 from podium.readers._options import ReadOptions
 from podium.readers._table import Loaded, Table
 from podium.readers._times import Stamps, parse
+from podium.sections import CovariateSection
 from podium.timeframe import DAY, Seconds, instants, zone
 
 USUAL = {
@@ -54,13 +56,7 @@ _TRUTH = {"true": 1.0, "false": 0.0}
 
 
 def read(
-    path: Path,
-    *,
-    opening: Open,
-    kind: str,
-    columns: Mapping[str, str],
-    timezone: str,
-    date_format: str,
+    path: Path, opening: Open, section: CovariateSection
 ) -> tuple[Covariate | None, list[DataIssue]]:
     """Return the covariate of a file, None if there are errors, and the issues.
 
@@ -68,14 +64,9 @@ def read(
     ----------
     opening : callable
         Opens a file of the format.
-    kind : {"static", "known_ahead", "dated"}
-    columns : mapping of role, or of name of a value, to column
-        Other roles are inferred from usual names. If a value is named, only the named ones are
-        read.
-    timezone : str
-        Zone of stamps that name none.
-    date_format : str
-        Format of all stamps; empty: inferred.
+    section : CovariateSection
+        Settings: ``columns`` maps a role, or the name of a value, to its column; other roles are
+        inferred from usual names. If a value is named, only the named ones are read.
 
     Raises
     ------
@@ -87,23 +78,23 @@ def read(
     A stamp of publication at midnight without a zone is a date, known at the end of that day. A
     stamp at another time of day, or with a zone, is an instant.
     """
+    kind, timezone = section.kind, section.timezone
     zone(timezone)
     try:
         table = opening(path, ReadOptions())
-        roles, values, findings = _columns(table.names, kind, columns, str(path))
+        roles, values, findings = _columns(table.names, kind, section.columns, str(path))
         if has_errors(findings):
             return None, findings
         timed = [role for role in ("available_at", "time", "period") if role in roles]
-        loaded = table.load(
-            [roles[role] for role in timed], roles.get("ticker", ""), list(values.values())
-        )
+        times, numbers = [roles[role] for role in timed], list(values.values())
+        loaded = table.load(times, roles.get("ticker", ""), numbers)
         if not len(loaded.positions):
             return None, [error("covariates", f"{path} has a header and no rows", "rows")]
         figures, findings = _figures(table, loaded, values, roles)
         names, errors = _tickers(table, loaded)
         findings += errors
         stamps = {
-            role: _stamps(table, loaded, place, roles[role], date_format, findings)
+            role: _stamps(table, loaded, place, roles[role], section.date_format, findings)
             for place, role in enumerate(timed)
         }
         if has_errors(findings):
@@ -125,7 +116,7 @@ def read(
             place=lambda row: table.source.place(int(loaded.positions[row])),
         )
     except PodiumError as refused:
-        return None, [DataIssue(ERROR, "covariates", *problem) for problem in refused.problems]
+        return None, [error("covariates", *problem) for problem in refused.problems]
     return made, findings
 
 
@@ -134,15 +125,11 @@ def _columns(
 ) -> tuple[dict[str, str], dict[str, str], list[DataIssue]]:
     """Return the column of each role and of each value, and the errors."""
     given, findings = named_columns(names, columns, where)
-    invalid = [role for role in given if role in USUAL and role not in ROLES[kind]]
-    findings += [
-        error(
-            "columns",
-            f"{where}: columns names '{given[role]}' as {role}, and the kind is {kind}",
-            f"roles of this kind: {', '.join(ROLES[kind])}",
-        )
-        for role in invalid
-    ]
+    for role, column in given.items():
+        if role in USUAL and role not in ROLES[kind]:
+            what = f"{where}: columns names '{column}' as {role}, and the kind is {kind}"
+            expected = f"roles of this kind: {', '.join(ROLES[kind])}"
+            findings.append(error("columns", what, expected))
     roles = {role: column for role, column in given.items() if role in ROLES[kind]}
     values = {name: column for name, column in given.items() if name not in USUAL}
     rest = [name for name in names if name not in given.values()]
@@ -152,14 +139,9 @@ def _columns(
             roles[role] = choose_column(role, some, where, findings)
     needed = ROLES[kind][0]
     if needed not in roles and needed not in columns:
-        findings.append(
-            error(
-                "columns",
-                f"{where} has no column {needed} (found: {', '.join(names[:20])})",
-                _NEEDED[kind],
-                f'name it: columns = {{{needed} = "..."}}',
-            )
-        )
+        what = f"{where} has no column {needed} (found: {', '.join(names[:20])})"
+        fix = f'name it: columns = {{{needed} = "..."}}'
+        findings.append(error("columns", what, _NEEDED[kind], fix))
     values = values or {
         name: name for name in rest if name not in roles.values() and normal(name) not in _INDEX
     }
@@ -222,15 +204,9 @@ def _stamps(
     if not aware and isinstance(values, np.ndarray) and values.dtype.kind == "M":
         # A load of several columns reports only whether all of them are aware.
         aware = table.load([column], "", []).aware
-    stamps = parse(
-        [values],
-        aware=aware,
-        date_format=date_format,
-        source=table.source,
-        positions=loaded.positions,
-    )
+    stamps = parse(replace(loaded, times=[values], aware=aware), table.source, date_format)
     findings += [
-        DataIssue(ERROR, "covariates", f"column '{column}': {one.found}", one.expected, one.fix)
+        error("covariates", f"column '{column}': {one.found}", one.expected, one.fix)
         for one in stamps.findings
     ]
     return stamps
@@ -255,31 +231,18 @@ def _impossible(table: Table, loaded: Loaded, when: Seconds, about: Seconds) -> 
     first = int(rows[0])
     place = table.source.place(int(loaded.positions[first]))
     moments: Times = np.asarray([when[first], about[first]]).astype("datetime64[s]")
-    return [
-        DataIssue(
-            WARNING,
-            "published early",
-            f"{place} was available at {moments[0]}, before the end of its period {moments[1]} "
-            f"({len(rows)} such)",
-            "figures that are published after the end of their period",
-            "use the end of the period, not its start; or check whether the columns are swapped",
-            count=len(rows),
-            first=place,
-        )
-    ]
+    what = f"{place} was available at {moments[0]}, before the end of its period {moments[1]} "
+    what += f"({len(rows)} such)"
+    expected = "figures that are published after the end of their period"
+    fix = "use the end of the period, not its start; or check whether the columns are swapped"
+    return [warning("published early", what, expected, fix, count=len(rows), first=place)]
 
 
 def _midnights(path: Path, when: Stamps) -> list[DataIssue]:
     """Return a warning if all instants are midnights: likely dates with an added zone."""
     if not when.aware or len(when.values) < 2 or (when.values % DAY).any():
         return []
-    return [
-        DataIssue(
-            WARNING,
-            "available_at",
-            f"{path}: every row became known at midnight UTC, which is read as an instant",
-            "instants, or dates, which count from the end of their day",
-            "write dates without a time and a zone if they are dates",
-            count=len(when.values),
-        )
-    ]
+    what = f"{path}: every row became known at midnight UTC, which is read as an instant"
+    expected = "instants, or dates, which count from the end of their day"
+    fix = "write dates without a time and a zone if they are dates"
+    return [warning("available_at", what, expected, fix, count=len(when.values))]

@@ -45,11 +45,8 @@ def matching(path: Path, suffixes: Sequence[str]) -> list[Path]:
     else:
         return []
     endings = tuple(suffixes)
-    return sorted(
-        p
-        for p in some
-        if p.is_file() and p.name.lower().endswith(endings) and not p.name.startswith(".")
-    )
+    named = [p for p in some if p.name.lower().endswith(endings) and not p.name.startswith(".")]
+    return sorted(p for p in named if p.is_file())
 
 
 def by_ticker(
@@ -67,16 +64,11 @@ def by_ticker(
     others = matching(path, suffixes)
     if not file_of and others:
         return None
-    known = [stem(p, suffixes) for p in others]
-    missing = [
-        error(
-            "files",
-            f"ticker '{ticker}': no file {path / f'{ticker}{suffixes[0]}'}",
-            fix=suggest(ticker, known),
-        )
-        for ticker in tickers
-        if ticker not in file_of
-    ]
+    known, missing = [stem(p, suffixes) for p in others], []
+    for ticker in tickers:
+        if ticker not in file_of:
+            what = f"ticker '{ticker}': no file {path / f'{ticker}{suffixes[0]}'}"
+            missing.append(error("files", what, fix=suggest(ticker, known)))
     return file_of, missing
 
 
@@ -84,6 +76,5 @@ def too_many(files: Sequence[Path], limits: ReadLimits) -> list[DataIssue]:
     """Return an error if there are more files than the limit."""
     if len(files) <= limits.files:
         return []
-    return [
-        error("files", f"{len(files):,} files", f"at most {limits.files:,}", "name fewer of them")
-    ]
+    most = f"at most {limits.files:,}"
+    return [error("files", f"{len(files):,} files", most, "name fewer of them")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from podium.errors import Problem
 
@@ -57,9 +58,9 @@ class DataIssue:
         return Problem(self.found, self.expected, fix)
 
 
-def error(what: str, found: str, expected: str = "", fix: str = "") -> DataIssue:
-    """Return an error about a whole file or dataset."""
-    return DataIssue(ERROR, what, found, expected, fix)
+error = partial(DataIssue, ERROR)
+warning = partial(DataIssue, WARNING)
+note = partial(DataIssue, NOTE)
 
 
 def problems(findings: Iterable[DataIssue]) -> list[Problem]:
@@ -75,6 +76,12 @@ def problems(findings: Iterable[DataIssue]) -> list[Problem]:
     more = {what: count - MAX_PER_KIND for what, count in counts.items() if count > MAX_PER_KIND}
     shown += [Problem(f"and {count} more of this kind: {what}") for what, count in more.items()]
     return shown
+
+
+def by_severity(findings: Iterable[DataIssue]) -> tuple[DataIssue, ...]:
+    """Return errors first, then warnings, then notes."""
+    rank = (ERROR, WARNING, NOTE)
+    return tuple(sorted(findings, key=lambda finding: rank.index(finding.severity)))
 
 
 def has_errors(findings: Sequence[DataIssue]) -> bool:

@@ -46,16 +46,12 @@ class FrameTable:
         inside = [level for level in frame.index.names if level is not None]
         if any(level not in frame.columns for level in inside):
             frame = frame.reset_index()
-        return cls(
-            TableSource(name, "row", 0), unique_names([str(c) for c in frame.columns]), frame
-        )
+        names = unique_names([str(column) for column in frame.columns])
+        return cls(TableSource(name, "row", 0), names, frame)
 
     def load(self, times: Sequence[str], ticker: str, numbers: Sequence[str]) -> Loaded:
         """Return the columns of these names."""
         selected = {*times, *numbers, ticker}
-        columns = {
-            name: self.frame.iloc[:, place]
-            for place, name in enumerate(self.names)
-            if name in selected
-        }
+        places = {name: place for place, name in enumerate(self.names) if name in selected}
+        columns = {name: self.frame.iloc[:, place] for name, place in places.items()}
         return loaded(columns, times, ticker, numbers, np.arange(len(self.frame)))

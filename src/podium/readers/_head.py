@@ -78,17 +78,11 @@ def read_head(path: Path, text: str, *, whole: bool, options: ReadOptions) -> He
         raise DataError(f"{path}: {error}", WHAT) from None
     names, used = _names(rows)
     if len(names) < 2:
-        raise DataError(
-            f"{path} has one column, '{names[0][:60] if names else ''}'",
-            WHAT,
-            'name another separator: separator = "|"' if options.separator else "",
-        )
+        fix = 'name another separator: separator = "|"' if options.separator else ""
+        raise DataError(f"{path} has one column, '{names[0][:60] if names else ''}'", WHAT, fix)
     if all(_is_value(name) for name in names):
-        raise DataError(
-            f"{path} has no header: its first line is '{body[0][:60]}'",
-            WHAT,
-            "add a first line that names the columns",
-        )
+        what = f"{path} has no header: its first line is '{body[0][:60]}'"
+        raise DataError(what, WHAT, "add a first line that names the columns")
     return Head(unique_names(names), separator, skip + used, rows[used:])
 
 
@@ -116,8 +110,7 @@ def _names(rows: Sequence[Sequence[str]]) -> tuple[list[str], int]:
     fields = [all(normal(cell) in _FIELDS for cell in row[1:]) for row in (first, second)]
     if not any(fields) or any(_is_value(cell) for cell in second[1:]):
         return first, 1
-    levels = zip(first[1:], second[1:], strict=True)
-    names = [f"{one}|{two}" for one, two in levels]
+    names = [f"{one}|{two}" for one, two in zip(first[1:], second[1:], strict=True)]
     third = [cell.strip() for cell in rows[2]]
     if third[0] and not any(third[1:]):
         return [third[0], *names], 3

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.arrays import Floats
+from podium.arrays import Floats, Mask
 from podium.dataset import FIELDS
-from podium.readers._findings import ERROR, WARNING, DataIssue
+from podium.readers._findings import WARNING, DataIssue
 from podium.readers._repair import repeated
 from podium.readers._series import PRICES, Series
 from podium.timeframe import DAY, Seconds
@@ -26,12 +26,8 @@ _STALE = 10
 _SILENT = 10
 
 
-def errors(
-    series: Series, timezone: str = "UTC", doubtful: NDArray[np.bool_] | None = None
-) -> list[DataIssue]:
+def errors(series: Series, timezone: str = "UTC", doubtful: Mask | None = None) -> list[DataIssue]:
     """Return the errors that stop loading a ticker; prices are unadjusted."""
-    if doubtful is None:
-        doubtful = np.zeros(len(series), dtype=bool)
     issues = list(_order(series, timezone, doubtful))
     possible = np.ones(len(series), dtype=bool)
     for role in series.columns:
@@ -40,70 +36,42 @@ def errors(
     return issues
 
 
-def _row_error(
-    series: Series, rows: NDArray[np.intp], what: str, found: str, expected: str, fix: str,
-    repair: str = "",
-) -> DataIssue:  # fmt: skip
-    """Return an error about rows of a ticker."""
-    stamp = series.stamp(int(rows[0]))
-    return DataIssue(ERROR, what, found, expected, fix, series.ticker, len(rows), stamp, repair)
-
-
-def _order(series: Series, timezone: str, doubtful: NDArray[np.bool_]) -> Iterator[DataIssue]:
-    rows = np.flatnonzero(doubtful)
-    if len(rows):
-        yield _row_error(
-            series,
-            rows,
-            "local times",
+def _order(series: Series, timezone: str, doubtful: Mask | None) -> Iterator[DataIssue]:
+    if doubtful is not None and doubtful.any():
+        rows = np.flatnonzero(doubtful)
+        found = (
             f"{series.where(rows)} has a local time that {timezone} repeats or skips (daylight "
-            "saving)",
-            "stamps of one instant each",
-            "write stamps with their offset from UTC, or name a zone without daylight saving",
-            "drop_doubtful",
+            "saving)"
         )
+        expected = "stamps of one instant each"
+        fix = "write stamps with their offset from UTC, or name a zone without daylight saving"
+        yield series.issue(rows, "local times", found, expected, fix, "drop_doubtful")
         # A time that is no instant has no order among the others.
         series = series.take(~doubtful)
     again = np.flatnonzero(repeated(series.times))
     if len(again):
         _, firsts = np.unique(series.times, return_index=True)
         rows = np.setdiff1d(again, firsts)
-        same = _same_values(series, again)
-        hint = ""
+        repair, found = "drop_duplicates", f"{series.places(rows)} repeats {series.stamp(rows[0])}"
+        if not _same_values(series, again):
+            repair, found = "keep_last", f"{found} with other values"
+        fix = "remove the repeated rows"
         if timezone == "UTC" and _when_clocks_go_back(series.times[rows]):
-            hint = "set timezone: these are nights when clocks go back; otherwise "
-        yield _row_error(
-            series,
-            rows,
-            "duplicates",
-            f"{series.places(rows)} repeats {series.stamp(int(rows[0]))}"
-            + ("" if same else " with other values"),
-            "one row per bar",
-            hint + "remove the repeated rows",
-            "drop_duplicates" if same else "keep_last",
-        )
+            fix = f"set timezone: these are nights when clocks go back; otherwise {fix}"
+        yield series.issue(rows, "duplicates", found, "one row per bar", fix, repair)
     rows = np.flatnonzero(np.diff(series.times) < 0) + 1
     if len(rows):
-        yield _row_error(
-            series,
-            rows,
-            "order",
-            f"{series.places(rows)} goes back in time, to {series.stamp(int(rows[0]))}",
-            "rows ordered by date",
-            "sort the rows by time",
-            "sort",
-        )
+        found = f"{series.places(rows)} goes back in time, to {series.stamp(rows[0])}"
+        fix = "sort the rows by time"
+        yield series.issue(rows, "order", found, "rows ordered by date", fix, "sort")
 
 
-def _numbers(
-    series: Series, role: str, values: Floats, possible: NDArray[np.bool_]
-) -> Iterator[DataIssue]:
+def _numbers(series: Series, role: str, values: Floats, possible: Mask) -> Iterator[DataIssue]:
     column = series.columns[role]
     finite = np.isfinite(values)
-    low = (values < 0) if role == "volume" else (values <= 0)
-    expected = (
-        "a finite volume at or above zero" if role == "volume" else "a finite price above zero"
-    )
+    what, low, expected = "zero prices", values <= 0, "a finite price above zero"
+    if role == "volume":
+        what, low, expected = "volume", values < 0, "a finite volume at or above zero"
     if not finite.all():
         rows = np.flatnonzero(~finite)
         possible[rows] = False
@@ -113,54 +81,33 @@ def _numbers(
             fix, repair = "export the values of the sheet instead of its formulas", ""
         elif _separated(cell):
             fix, repair = _decimal_advice(cell), ""
-        yield _row_error(
-            series,
-            rows,
-            "numbers",
-            f"{series.where(rows)} has no number in '{column}'" + (f": {cell!r}" if cell else ""),
-            expected,
-            fix,
-            repair,
-        )
+        found = f"{series.where(rows)} has no number in '{column}'{f': {cell!r}' if cell else ''}"
+        yield series.issue(rows, "numbers", found, expected, fix, repair)
     if low.any():
         rows = np.flatnonzero(low)
         if role != "volume":
             possible[rows] = False
-        yield _row_error(
-            series,
-            rows,
-            "zero prices" if role != "volume" else "volume",
-            f"{series.where(rows)} has a value too low in '{column}': {values[rows[0]]:g}",
-            expected,
-            "correct it or remove the bar from every ticker",
-            "" if role == "volume" else "drop_zero_prices",
-        )
+        found = f"{series.where(rows)} has a value too low in '{column}': {values[rows[0]]:g}"
+        fix = "correct it or remove the bar from every ticker"
+        repair = "" if role == "volume" else "drop_zero_prices"
+        yield series.issue(rows, what, found, expected, fix, repair)
 
 
-def _candles(series: Series, possible: NDArray[np.bool_]) -> Iterator[DataIssue]:
+def _candles(series: Series, possible: Mask) -> Iterator[DataIssue]:
     start, high, low, close = (series.values[role] for role in PRICES)
     crossed = possible & (high < low)
     slack = 1 + _ROUNDING
     outside = possible & ~crossed
     outside &= (np.maximum(start, close) > high * slack) | (np.minimum(start, close) < low / slack)
-    for rows, what, expected in (
-        (np.flatnonzero(crossed), "has its high below its low", "high at or above low"),
-        (
-            np.flatnonzero(outside),
-            "has its open or close outside of low and high",
-            "open and close between low and high",
-        ),
+    within = "open and close between low and high"
+    for wrong, what, expected in (
+        (crossed, "has its high below its low", "high at or above low"),
+        (outside, "has its open or close outside of low and high", within),
     ):
-        if len(rows):
-            yield _row_error(
-                series,
-                rows,
-                "candles",
-                f"{series.where(rows)} {what}",
-                expected,
-                "correct the row",
-                "clip_candles",
-            )
+        if wrong.any():
+            rows = np.flatnonzero(wrong)
+            found = f"{series.where(rows)} {what}"
+            yield series.issue(rows, "candles", found, expected, "correct the row", "clip_candles")
 
 
 def find_warnings(series: Series) -> list[DataIssue]:
@@ -184,19 +131,14 @@ def _splits(series: Series) -> Iterator[DataIssue]:
             ratio = ratio or float(near[0])
             rows.append(int(row) + 1)
     if rows:
-        at = rows[0]
+        at, jumps = rows[0], np.asarray(rows)
         split = f"{ratio:g} to 1" if close[at] < close[at - 1] else f"1 to {ratio:g}"
-        yield DataIssue(
-            WARNING,
-            "splits",
-            f"{series.places(np.asarray(rows))} jumps from {close[at - 1]:g} to {close[at]:g} at "
-            f"{series.stamp(at)}, like an unadjusted split of {split}",
-            "adjusted prices",
-            "add an adj_close or factor column and set adjust = true, unless the move is real",
-            series.ticker,
-            len(rows),
-            series.stamp(at),
+        found = (
+            f"{series.places(jumps)} jumps from {close[at - 1]:g} to {close[at]:g} at "
+            f"{series.stamp(at)}, like an unadjusted split of {split}"
         )
+        fix = "add an adj_close or factor column and set adjust = true, unless the move is real"
+        yield series.issue(jumps, "splits", found, "adjusted prices", fix, severity=WARNING)
 
 
 def _runs(series: Series) -> Iterator[DataIssue]:
@@ -209,35 +151,24 @@ def _runs(series: Series) -> Iterator[DataIssue]:
         if mask[1:].all():
             continue  # reported as constant
         starts, lengths = runs_of(mask)
-        long = lengths >= least
-        if long.any():
-            first = int(starts[long][0])
-            yield DataIssue(
-                WARNING,
-                what,
-                f"{series.ticker} has {words} for {int(lengths[long].max())} bars in a row at most "
-                f"({int(long.sum())} runs of {least} or more), first at {series.stamp(first)}",
-                ticker=series.ticker,
-                count=int(long.sum()),
-                first=series.stamp(first),
+        rows = starts[lengths >= least]
+        if len(rows):
+            found = (
+                f"{series.ticker} has {words} for {lengths.max()} bars in a row at most "
+                f"({len(rows)} runs of {least} or more), first at {series.stamp(rows[0])}"
             )
+            yield series.issue(rows, what, found, severity=WARNING)
 
 
 def _constant(series: Series) -> Iterator[DataIssue]:
     for role in (role for role in FIELDS if role in series.columns):
         column = series.values[role]
         if (column == column[0]).all():
-            yield DataIssue(
-                WARNING,
-                "constant",
-                f"{series.ticker}: '{series.columns[role]}' is {column[0]:g} in every bar",
-                ticker=series.ticker,
-                count=len(column),
-                first=series.stamp(0),
-            )
+            found = f"{series.ticker}: '{series.columns[role]}' is {column[0]:g} in every bar"
+            yield series.issue(np.arange(len(column)), "constant", found, severity=WARNING)
 
 
-def runs_of(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def runs_of(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the starts and lengths of runs of true values."""
     edges = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
     starts = np.flatnonzero(edges == 1)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from podium.arrays import Mask
+from podium.arrays import Ints, Mask
 from podium.dataset import Dataset
 from podium.errors import DataError, suggest
-from podium.readers._findings import ERROR, WARNING, DataIssue, error, has_errors, problems
+from podium.readers._findings import DataIssue, error, has_errors, problems, warning
 from podium.readers._options import ReadLimits, require_size
 from podium.readers._series import iso
-from podium.timeframe import DAY, is_dated
+from podium.timeframe import DAY, Seconds, is_dated
 
 COLUMNS = ("ticker", "from", "to")
 _error = partial(error, "members")
@@ -145,64 +145,40 @@ def _members(dataset: Dataset, spans: Sequence[Span], name: str) -> tuple[Mask, 
             if len(lacking):
                 findings.append(_without_bars(dataset, column, span, lacking, times, name))
     if not members.any() and not findings:
-        findings.append(
-            _error(
-                f"no ticker in {name} is a member from {iso(int(times[0]))} to "
-                f"{iso(int(times[-1]))}",
-                "a member at one bar or more",
-            )
-        )
+        period = " to ".join(iso(int(times[row])) for row in (0, -1))
+        what = f"no ticker in {name} is a member from {period}"
+        findings.append(_error(what, "a member at one bar or more"))
     return members, findings
 
 
 def _unlisted(
     tickers: Sequence[str], named: Mapping[str, Sequence[Span]], name: str
 ) -> list[DataIssue]:
-    issues = [
-        _error(
-            f"ticker '{ticker}' has no row in {name}",
-            "a row for every ticker",
-            suggest(ticker, [*named]),
-        )
-        for ticker in tickers
-        if ticker not in named
-    ]
+    issues = []
+    for ticker in tickers:
+        if ticker not in named:
+            what = f"ticker '{ticker}' has no row in {name}"
+            issues.append(_error(what, "a row for every ticker", suggest(ticker, named)))
     others = sorted(set(named) - set(tickers))
     if others:
         shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
-        issues.append(
-            DataIssue(
-                WARNING,
-                "members",
-                f"{name} names members that the dataset lacks: {shown}",
-                "bars of every member; missing ones are often those that failed",
-                "add their files and name them in tickers",
-                count=len(others),
-            )
-        )
+        what = f"{name} names members that the dataset lacks: {shown}"
+        expected = "bars of every member; missing ones are often those that failed"
+        fix = "add their files and name them in tickers"
+        issues.append(warning("members", what, expected, fix, count=len(others)))
     return issues
 
 
 def _without_bars(
-    dataset: Dataset,
-    column: int,
-    span: Span,
-    lacking: np.ndarray[tuple[int], np.dtype[np.intp]],
-    times: np.ndarray[tuple[int], np.dtype[np.int64]],
-    name: str,
+    dataset: Dataset, column: int, span: Span, lacking: Ints, times: Seconds, name: str
 ) -> DataIssue:
     ticker = dataset.tickers[column]
     alive = np.flatnonzero(dataset.alive[:, column])
-    begins, ends = (iso(int(times[row])) for row in alive[[0, -1]])
-    late = lacking[-1] > alive[-1]
-    return DataIssue(
-        ERROR,
-        "members",
-        f"{name} line {span.line}: ticker '{ticker}' is a member and has no bar at "
-        f"{iso(int(times[lacking[0]]))} ({len(lacking)} such); its bars are {begins} to {ends}",
-        "a bar at every bar of a member",
-        f"add the bars, or write {ends if late else begins} as its '{'to' if late else 'from'}'",
-        ticker,
-        len(lacking),
-        iso(int(times[lacking[0]])),
+    begins, ends, first = (iso(int(times[row])) for row in (*alive[[0, -1]], lacking[0]))
+    what = (
+        f"{name} line {span.line}: ticker '{ticker}' is a member and has no bar at {first} "
+        f"({len(lacking)} such); its bars are {begins} to {ends}"
     )
+    late = lacking[-1] > alive[-1]
+    fix = f"add the bars, or write {ends if late else begins} as its '{'to' if late else 'from'}'"
+    return _error(what, "a bar at every bar of a member", fix, ticker, len(lacking), first)

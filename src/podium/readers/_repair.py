@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from podium.arrays import Floats
+from podium.arrays import Floats, Mask
 from podium.errors import UsageError, suggest
-from podium.readers._series import PRICES, Series, UtcSeries
+from podium.readers._series import PRICES, Series
 from podium.timeframe import Seconds
 
 REPAIRS = {
@@ -56,9 +55,10 @@ def parse_repairs(names: Sequence[str]) -> dict[str, int]:
     return repairs
 
 
-def apply_repairs(settled: UtcSeries, repairs: dict[str, int], notes: list[str]) -> UtcSeries:
-    """Apply the repairs of a single series; each adds a note."""
-    series, doubtful = settled.series, settled.doubtful
+def apply_repairs(
+    series: Series, doubtful: Mask, repairs: dict[str, int], notes: list[str]
+) -> tuple[Series, Mask]:
+    """Apply the repairs of a single series with doubtful rows, (N,); each adds a note."""
     if "drop_doubtful" in repairs and doubtful.any():
         notes.append(f"{series.ticker}: dropped {doubtful.sum()} bars at doubtful local times")
         series = series.take(~doubtful)
@@ -70,7 +70,7 @@ def apply_repairs(settled: UtcSeries, repairs: dict[str, int], notes: list[str])
                 notes.append(f"{series.ticker}: {done.format(count)}")
     if len(doubtful) != len(series):
         doubtful = np.zeros(len(series), dtype=bool)
-    return UtcSeries(series, doubtful)
+    return series, doubtful
 
 
 def _sort(series: Series) -> tuple[Series, int]:
@@ -96,18 +96,14 @@ def _keep_last(series: Series) -> tuple[Series, int]:
 
 
 def _drop_zero_prices(series: Series) -> tuple[Series, int]:
-    low = np.zeros(len(series), dtype=bool)
-    for role, column in series.values.items():
-        if role != "volume":
-            low |= column <= 0
+    prices = [column for role, column in series.values.items() if role != "volume"]
+    low = np.logical_or.reduce([column <= 0 for column in prices])
     return series.take(~low), int(low.sum())
 
 
 def _drop_nan(series: Series) -> tuple[Series, int]:
-    unknown = np.zeros(len(series), dtype=bool)
-    for column in series.values.values():
-        unknown |= ~np.isfinite(column)
-    return series.take(~unknown), int(unknown.sum())
+    known = np.logical_and.reduce([np.isfinite(column) for column in series.values.values()])
+    return series.take(known), int((~known).sum())
 
 
 def _clip_candles(series: Series) -> tuple[Series, int]:
@@ -130,7 +126,7 @@ _ALONE: dict[str, tuple[Callable[[Series], tuple[Series, int]], str]] = {
 }
 
 
-def repeated(times: Seconds) -> NDArray[np.bool_]:
+def repeated(times: Seconds) -> Mask:
     """Return a mask of the repeated stamps, (N,)."""
     if len(times) < 2 or (np.diff(times) > 0).all():
         return np.zeros(len(times), dtype=bool)
@@ -168,10 +164,8 @@ def forward_filled(series: Series, calendar: Seconds, limit: int, notes: list[st
     silent = known & ~np.isfinite(columns["volume"])
     columns["volume"][silent] = 0.0
     if fill.any() or silent.any():
-        notes.append(
-            f"{series.ticker}: {int(fill.sum())} bars filled with the last close"
-            + (f", {int(silent.sum())} missing volumes set to 0" if silent.any() else "")
-        )
+        more = f", {silent.sum()} missing volumes set to 0" if silent.any() else ""
+        notes.append(f"{series.ticker}: {fill.sum()} bars filled with the last close{more}")
     origin = np.full(len(calendar), series.origin[0], dtype=np.int64)
     origin[at] = series.origin
     there = np.zeros(len(calendar), dtype=bool)

@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podium.arrays import Floats
+from podium.arrays import Floats, Mask
 from podium.dataset import FIELDS
 from podium.readers._columns import Layout
+from podium.readers._findings import ERROR, DataIssue
 from podium.readers._table import Loaded, Positions, TableSource
 from podium.readers._times import Stamps
 from podium.timeframe import DAY, SECONDS, Seconds, is_dated
 
 # A row's origin packs the number of its file and its position in it.
 _FILE = 40
-Rows = NDArray[np.bool_] | NDArray[np.intp] | slice
+Rows = Mask | NDArray[np.intp] | slice
 PRICES = ("open", "high", "low", "close")
 
 
@@ -55,14 +56,10 @@ class Series:
     def __len__(self) -> int:
         return len(self.times)
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Series:
+    def take(self, rows: Mask | NDArray[np.intp]) -> Series:
         """Return the series with these rows, in their order."""
-        return replace(
-            self,
-            origin=self.origin[rows],
-            times=self.times[rows],
-            values={role: column[rows] for role, column in self.values.items()},
-        )
+        values = {role: column[rows] for role, column in self.values.items()}
+        return replace(self, origin=self.origin[rows], times=self.times[rows], values=values)
 
     def place(self, row: int) -> str:
         """Return file and line of a row."""
@@ -76,11 +73,21 @@ class Series:
     def places(self, rows: NDArray[np.intp]) -> str:
         """Return the place of the first of some rows and the number of others."""
         more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-        return f"{self.place(int(rows[0]))}{more}"
+        return f"{self.place(rows[0])}{more}"
 
     def where(self, rows: NDArray[np.intp]) -> str:
         """Return the places of rows and the stamp of the first one."""
-        return f"{self.places(rows)} ({self.stamp(int(rows[0]))})"
+        return f"{self.places(rows)} ({self.stamp(rows[0])})"
+
+    def issue(
+        self, rows: NDArray[np.intp], what: str, found: str, expected: str = "", fix: str = "",
+        repair: str = "", *, severity: str = ERROR,
+    ) -> DataIssue:  # fmt: skip
+        """Return an issue of some rows."""
+        first = self.stamp(rows[0])
+        return DataIssue(
+            severity, what, found, expected, fix, self.ticker, len(rows), first, repair
+        )
 
 
 def iso(seconds: int) -> str:
@@ -130,10 +137,8 @@ def split(
             for role, column in roles.items()
             if loaded.numbers[column].texts
         }
-        seconds = stamps.values[rows]
-        return Series(
-            name, sources, origin[rows], seconds, stamps.aware, values, dict(roles), texts
-        )
+        times = stamps.values[rows]
+        return Series(name, sources, origin[rows], times, stamps.aware, values, dict(roles), texts)
 
     if layout.kind == "wide":
         all_series = []
@@ -163,13 +168,11 @@ def split(
         if name not in number:
             continue
         start, stop = edges[number[name]], edges[number[name] + 1]
-        rows = np.arange(start, stop) if order is None else order[start:stop]
-        picked: Rows = rows
-        if order is None:
-            picked = slice(int(start), int(stop))
+        rows: Rows = slice(int(start), int(stop)) if order is None else order[start:stop]
         if not stamps.known.all():
-            picked = rows[stamps.known[rows]]
-        all_series.append(series(name, roles, picked))
+            rows = np.arange(len(codes))[rows]
+            rows = rows[stamps.known[rows]]
+        all_series.append(series(name, roles, rows))
     return all_series
 
 
@@ -182,36 +185,19 @@ def concatenated(parts: Sequence[Series]) -> Series:
     for part in parts:
         for role, cells in part.texts.items():
             texts.setdefault(role, {}).update(cells)
-    return replace(
-        first,
-        origin=np.concatenate([part.origin for part in parts]),
-        times=np.concatenate([part.times for part in parts]),
-        values={
-            role: np.concatenate([part.values[role] for part in parts]) for role in first.values
-        },
-        texts=texts,
+    origin, times = (
+        np.concatenate([getattr(p, name) for p in parts]) for name in ("origin", "times")
     )
+    values = {role: np.concatenate([p.values[role] for p in parts]) for role in first.values}
+    return replace(first, origin=origin, times=times, values=values, texts=texts)
 
 
-@dataclass(frozen=True)
-class UtcSeries:
-    """A series with its stamps in UTC.
+def to_utc(series: Series, timeframe: str, timezone: str, stamp: str) -> tuple[Series, Mask]:
+    """Return the series with stamps in UTC at the close of each bar, and its doubtful rows, (N,).
 
-    Parameters
-    ----------
-    doubtful : (N,) bool
-        Rows whose local time is ambiguous or nonexistent (daylight saving).
-    """
-
-    series: Series
-    doubtful: NDArray[np.bool_]
-
-
-def to_utc(series: Series, timeframe: str, timezone: str, stamp: str) -> UtcSeries:
-    """Return the series with stamps in UTC at the close of each bar.
-
-    Dates of days and weeks are unchanged. An ambiguous hour is resolved by the order of the rows
-    if both occurrences have rows.
+    Dates of days and weeks are unchanged. A local time is doubtful if it is ambiguous or
+    nonexistent (daylight saving). An ambiguous hour is resolved by the order of the rows if both
+    occurrences have rows.
     """
     times, doubtful = series.times, np.zeros(len(series), dtype=bool)
     dated = is_dated(timeframe)
@@ -223,10 +209,10 @@ def to_utc(series: Series, timeframe: str, timezone: str, stamp: str) -> UtcSeri
         times, doubtful = _localized(times, timezone)
     if stamp == "open" and not dated:
         times = times + SECONDS[timeframe]
-    return UtcSeries(replace(series, times=times, aware=True), doubtful)
+    return replace(series, times=times, aware=True), doubtful
 
 
-def _localized(walls: Seconds, timezone: str) -> tuple[Seconds, NDArray[np.bool_]]:
+def _localized(walls: Seconds, timezone: str) -> tuple[Seconds, Mask]:
     shown = pd.DatetimeIndex(walls.view("datetime64[s]"))
     placed = shown.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
     if placed.hasnans:

@@ -110,13 +110,10 @@ def loaded(
 ) -> Loaded:
     """Return columns of a frame in the form common to all formats."""
     stamps = [_times(columns[name]) for name in times]
-    return Loaded(
-        positions=positions,
-        times=[values for values, _ in stamps],
-        aware=all(aware for _, aware in stamps),
-        ticker=_codes(columns[ticker]) if ticker else None,
-        numbers={name: _numbers(columns[name], positions) for name in numbers},
-    )
+    aware = all(aware for _, aware in stamps)
+    codes = _codes(columns[ticker]) if ticker else None
+    converted = {name: _numbers(columns[name], positions) for name in numbers}
+    return Loaded(positions, [values for values, _ in stamps], aware, codes, converted)
 
 
 def _times(column: pd.Series[Any]) -> tuple[Any, bool]:

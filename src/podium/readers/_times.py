@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podium.readers._findings import ERROR, DataIssue, error
-from podium.readers._table import Positions, TableSource
+from podium.arrays import Mask
+from podium.readers._findings import DataIssue, error
+from podium.readers._table import Loaded, Positions, TableSource
 from podium.timeframe import Seconds
 
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -45,35 +46,27 @@ class Stamps:
     """
 
     values: Seconds
-    known: NDArray[np.bool_]
+    known: Mask
     aware: bool
     form: str
     findings: tuple[DataIssue, ...]
 
 
-def parse(
-    columns: Sequence[Any],
-    *,
-    aware: bool,
-    date_format: str,
-    source: TableSource,
-    positions: Positions,
-) -> Stamps:
+def parse(loaded: Loaded, source: TableSource, date_format: str) -> Stamps:
     """Return the stamps of one column, or of a column of dates and one of times of day.
 
     Parameters
     ----------
-    aware : bool
-        Whether ``datetime64`` values are in UTC.
     date_format : str
         Empty: inferred.
     """
-    column = columns[0]
-    if len(columns) == 2:
-        column = pd.Series(column).astype(str) + " " + pd.Series(columns[1]).astype(str)
+    column, positions = loaded.times[0], loaded.positions
+    if len(loaded.times) == 2:
+        column = pd.Series(column).astype(str) + " " + pd.Series(loaded.times[1]).astype(str)
     if isinstance(column, np.ndarray) and column.dtype.kind == "M":
         seconds, known = _of_datetimes(column)
-        return Stamps(seconds, known, aware, "", _unreadable(known, column, source, positions))
+        findings = _unreadable(known, column, source, positions)
+        return Stamps(seconds, known, loaded.aware, "", findings)
     if column.dtype.kind in "iuf" or date_format in UNITS:
         return _of_numbers(np.asarray(column), date_format, source, positions)
     text = pd.Series(column).str.strip()
@@ -114,16 +107,12 @@ def _iso(
         known = parsed.notna().to_numpy()
         bare = np.flatnonzero(known & ~named)
         if len(bare):
-            findings.append(
-                DataIssue(
-                    ERROR,
-                    "times",
-                    f"{source.place(int(positions[bare[0]]))} has {text.iloc[bare[0]]!r} without a "
-                    f"time zone ({len(bare)} such), other rows name one",
-                    "a time zone in every row or in none",
-                    count=len(bare),
-                )
+            what = (
+                f"{source.place(int(positions[bare[0]]))} has {text.iloc[bare[0]]!r} without a "
+                f"time zone ({len(bare)} such), other rows name one"
             )
+            expected = "a time zone in every row or in none"
+            findings.append(error("times", what, expected, count=len(bare)))
         return parsed.dt.tz_localize(None), True
 
 
@@ -153,27 +142,20 @@ def _form(text: pd.Series[str], source: TableSource, findings: list[DataIssue]) 
         _ambiguous(f"{first!r}: a year of two digits", [*short, f"%y{gap}%m{gap}%d{clock}"],
                    source, findings)  # fmt: skip
         return short[0]
-    known = [
-        pd.to_datetime(text, format=form, errors="coerce", utc=True).notna().to_numpy()
-        for form in forms
-    ]
-    if known[0].all() and known[1].all():
+    day_first, month_first = (
+        pd.to_datetime(text, format=form, errors="coerce", utc=True).notna() for form in forms
+    )
+    if day_first.all() and month_first.all():
         _ambiguous(f"{first!r}, and no day above 12", forms, source, findings)
-    return forms[int(known[1].sum() > known[0].sum())]
+    return forms[int(month_first.sum() > day_first.sum())]
 
 
 def _ambiguous(
     what: str, forms: Sequence[str], source: TableSource, findings: list[DataIssue]
 ) -> None:
     choice = " or ".join(f"date_format = '{form}'" for form in forms)
-    findings.append(
-        error(
-            "times",
-            f"{source.name} has dates such as {what}: which is the day and which the month?",
-            "unambiguous dates",
-            f"set {choice}",
-        )
-    )
+    which = f"{source.name} has dates such as {what}: which is the day and which the month?"
+    findings.append(error("times", which, "unambiguous dates", f"set {choice}"))
 
 
 def _clock(rest: str) -> str | None:
@@ -207,13 +189,13 @@ def _of_numbers(values: Any, date_format: str, source: TableSource, positions: P
             text = exact.astype("Int64").astype(str)
             parsed = pd.to_datetime(text, format=form, errors="coerce")
             if digits == 12 and parsed.notna().to_numpy()[known].all():
-                finding = error(
-                    "times",
+                what = (
                     f"{source.name} has stamps such as {int(low)}, which may be a date with hours "
-                    "and minutes or milliseconds since 1970",
-                    fix=f"set date_format = '{form}' or date_format = 'ms'",
                 )
-                return Stamps(np.zeros(len(known), np.int64), known, False, form, (finding,))
+                what += "and minutes or milliseconds since 1970"
+                fix = f"set date_format = '{form}' or date_format = 'ms'"
+                issue = error("times", what, fix=fix)
+                return Stamps(np.zeros(len(known), np.int64), known, False, form, (issue,))
             if digits != 12 and parsed.notna().to_numpy()[known].mean() > 0.5:
                 seconds, known = _of_datetimes(parsed.to_numpy(dtype="datetime64[ns]"))
                 findings = _unreadable(known, values, source, positions, form)
@@ -239,7 +221,7 @@ def _unknown(values: Any, source: TableSource, positions: Positions) -> Stamps:
     return Stamps(np.zeros(len(values), np.int64), known, False, "", findings)
 
 
-def _of_datetimes(values: NDArray[Any]) -> tuple[Seconds, NDArray[np.bool_]]:
+def _of_datetimes(values: NDArray[Any]) -> tuple[Seconds, Mask]:
     """Return whole seconds, rounded up: a bar that closes at 59.999 is not known at 59."""
     known = ~np.isnat(values)
     unit, step = np.datetime_data(values.dtype)
@@ -252,7 +234,7 @@ def _of_datetimes(values: NDArray[Any]) -> tuple[Seconds, NDArray[np.bool_]]:
 
 
 def _unreadable(
-    known: NDArray[np.bool_], values: Any, source: TableSource, positions: Positions, form: str = ""
+    known: Mask, values: Any, source: TableSource, positions: Positions, form: str = ""
 ) -> tuple[DataIssue, ...]:
     """Return an error about the unreadable stamps, if there are any."""
     rows = np.flatnonzero(~known)
@@ -265,26 +247,14 @@ def _unreadable(
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     other = [sign for sign in source.separators if text.count(sign) >= 2]
     if other:
-        return (
-            DataIssue(
-                ERROR,
-                "separators",
-                f"{place}{more} is separated by {other[0]!r}, the header is not: {text[:40]!r}",
-                "comma separated values with a header, or one other separator throughout",
-                count=len(rows),
-                first=place,
-            ),
-        )
-    number = re.fullmatch(r"\d{1,6}(\.\d+)?", text)
-    return (
-        DataIssue(
-            ERROR,
-            "times",
-            f"{place}{more} has date {text!r}"
-            + (", which may be a spreadsheet's day number" if number else ""),
-            f"a date of the form '{form}'" if form else "an ISO 8601 date",
-            "" if form else "set the format of the dates: date_format = '%d.%m.%Y', for example",
-            count=len(rows),
-            first=place,
-        ),
-    )
+        kind, fix = "separators", ""
+        what = f"{place}{more} is separated by {other[0]!r}, the header is not: {text[:40]!r}"
+        expected = "comma separated values with a header, or one other separator throughout"
+    else:
+        kind, what = "times", f"{place}{more} has date {text!r}"
+        if re.fullmatch(r"\d{1,6}(\.\d+)?", text):
+            what += ", which may be a spreadsheet's day number"
+        expected = f"a date of the form '{form}'" if form else "an ISO 8601 date"
+        example = "set the format of the dates: date_format = '%d.%m.%Y', for example"
+        fix = "" if form else example
+    return (error(kind, what, expected, fix, count=len(rows), first=place),)

@@ -119,10 +119,8 @@ def _open(path: Path, options: ReadOptions) -> CsvTable:
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path}: {error}", "a whole gzip file") from None
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(
-            f"{path} is UTF-16 text or no text", WHAT, "save it as CSV in UTF-8 (spreadsheets: "
-            "'CSV UTF-8')",
-        )  # fmt: skip
+        fix = "save it as CSV in UTF-8 (spreadsheets: 'CSV UTF-8')"
+        raise DataError(f"{path} is UTF-16 text or no text", WHAT, fix)
     try:
         # The last character may be incomplete.
         text = start.decode("utf-8-sig", errors="strict" if len(start) < HEAD_BYTES else "ignore")
@@ -151,11 +149,8 @@ class _Capped(io.RawIOBase):
         data = self._inner.read(len(buffer))
         self._left -= len(data)
         if self._left < 0:
-            raise DataError(
-                f"{self._path} unpacks to more than {self._limit:,} bytes",
-                "less than the limit",
-                "split it into several files",
-            )
+            what = f"{self._path} unpacks to more than {self._limit:,} bytes"
+            raise DataError(what, "less than the limit", "split it into several files")
         buffer[: len(data)] = data
         return len(data)
 
@@ -188,21 +183,15 @@ def _parse_error(path: Path, error: Exception) -> DataError:
     match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
     if match:
         expected, line, seen = match.groups()
-        return DataError(
-            f"{path} line {line} has {seen} values, the header names {expected}", WHAT,
-            "quote cells that hold the separator",
-        )  # fmt: skip
+        found = f"{path} line {line} has {seen} values, the header names {expected}"
+        return DataError(found, WHAT, "quote cells that hold the separator")
     if "does not match length" in message:
         return DataError(f"{path}: its rows have more values than the header has names", WHAT)
-    match = re.search(r"EOF inside string starting at row (\d+)", message)
-    if match:
+    if "EOF inside string" in message:
         return DataError(f"{path}: a quoted cell is never closed", WHAT, "close its quotes")
     return DataError(f"{path}: {message.removeprefix('Error tokenizing data. C error: ')}", WHAT)
 
 
 def _encoding_error(path: Path, error: UnicodeDecodeError) -> DataError:
-    return DataError(
-        f"{path} is no UTF-8 text (byte {error.object[error.start] if error.object else 0:#04x})",
-        WHAT,
-        "save it as CSV in UTF-8",
-    )
+    byte = error.object[error.start] if error.object else 0
+    return DataError(f"{path} is no UTF-8 text (byte {byte:#04x})", WHAT, "save it as CSV in UTF-8")

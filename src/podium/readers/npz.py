@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from podium.errors import DataError, Problem, suggest
+from podium.errors import DataError, Problems, suggest
 from podium.readers._options import ReadLimits, require_count, require_size
 from podium.sequences import Sequences
 
@@ -48,32 +48,16 @@ def read(path: Path, *, name: str, limits: ReadLimits | None = None) -> Sequence
         raise DataError(f"dataset '{name}': no file {path}", _WHAT)
     require_size(path, limits)
     arrays = _arrays(path, limits)
-    missing = [entry for entry in ("X", "y") if entry not in arrays]
-    unknown = [entry for entry in arrays if entry not in ENTRIES]
-    if missing or unknown:
-        raise DataError.of(
-            [
-                *(
-                    Problem(
-                        f"{path} has no entry '{entry}' (found: {', '.join(arrays) or 'none'})",
-                        _WHAT,
-                    )
-                    for entry in missing
-                ),
-                *(
-                    Problem(f"{path} has an entry '{entry}'", fix=suggest(entry, ENTRIES))
-                    for entry in unknown
-                ),
-            ]
-        )
-    return Sequences.of(
-        name,
-        arrays["X"],
-        arrays["y"],
-        **{entry: arrays.get(entry) for entry in ARRAYS},
-        feature_names=_names(path, "feature_names", arrays),
-        class_names=_names(path, "class_names", arrays),
-    )
+    present = ", ".join(arrays) or "none"
+    problems = Problems()
+    for entry in sorted({"X", "y"} - arrays.keys()):
+        problems.add(f"{path} has no entry '{entry}' (found: {present})", _WHAT)
+    for entry in [entry for entry in arrays if entry not in ENTRIES]:
+        problems.add(f"{path} has an entry '{entry}'", fix=suggest(entry, ENTRIES))
+    DataError.raise_for(problems)
+    more: dict[str, Any] = {entry: arrays.get(entry) for entry in ARRAYS}
+    more |= {entry: _names(path, entry, arrays) for entry in ("feature_names", "class_names")}
+    return Sequences.of(name, arrays["X"], arrays["y"], **more)
 
 
 def _arrays(path: Path, limits: ReadLimits) -> dict[str, Array]:

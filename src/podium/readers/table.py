@@ -51,9 +51,8 @@ def read(
         )
         return dataset
     table = FrameTable.of(source, f"dataset '{name}'")
-    one = LazyTable(
-        table.source.name, tickers[0] if len(tickers) == 1 else "", False, lambda: table
-    )
+    ticker = tickers[0] if len(tickers) == 1 else ""
+    one = LazyTable(table.source.name, ticker, False, lambda: table)
     request = Inspection(name, tickers=tuple(tickers), timeframe=timeframe)
     return _bars.load(request, lambda _: [one], adjust, ReadOptions(**options))
 

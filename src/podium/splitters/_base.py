@@ -19,6 +19,7 @@ from podium.split import Fold, Piece, Split, purged, require_folds
 
 MINIMUM_BARS = 30
 Cut = tuple[Indices, Indices]
+Parameters = dict[str, float | str]
 
 
 def timed_samples(data: HasSamples, purge: int | None = None) -> Samples:
@@ -33,12 +34,10 @@ def timed_samples(data: HasSamples, purge: int | None = None) -> Samples:
     """
     samples = data.samples().purging(purge)
     if samples.groups is not None:
-        raise DataError(
-            f"the samples have {len(np.unique(samples.groups))} groups, and a cut in time puts a "
-            "group into training and validation",
-            "samples without groups",
-            "use the splitter group, or remove the groups if they may be shared",
-        )
+        what = f"the samples have {len(np.unique(samples.groups))} groups, and a cut in time puts "
+        what += "a group into training and validation"
+        fix = "use the splitter group, or remove the groups if they may be shared"
+        raise DataError(what, "samples without groups", fix)
     if not len(samples.moments):
         raise DataError("there are no samples to split", f"at least {2 * MINIMUM_BARS}")
     return samples
@@ -56,7 +55,7 @@ def at_least(name: str, value: int | None, low: int) -> Problem | None:
     return Problem(f"{name} is {value}", f"at least {low}")
 
 
-def drop_none(**parameters: float | str | None) -> dict[str, float | str]:
+def drop_none(**parameters: float | str | None) -> Parameters:
     """Return the set parameters: defaults are not part of a split's key."""
     return {name: value for name, value in parameters.items() if value is not None}
 
@@ -64,7 +63,7 @@ def drop_none(**parameters: float | str | None) -> dict[str, float | str]:
 def build(
     name: str,
     data: HasSamples,
-    parameters: dict[str, float | str],
+    parameters: Parameters,
     cuts: Sequence[Cut],
     *,
     purge: int | None = None,
@@ -96,6 +95,16 @@ def build(
     return Split(name, parameters, tuple(folds), samples.times, samples.horizon, samples, pieces)
 
 
+def build_assigned(
+    name: str, samples: Samples, parameters: Parameters, fold_of: Indices, embargo: int = 0
+) -> Split:
+    """Build a split from the fold that each sample validates, (N,); raises as :func:`build`."""
+    numbers = range(int(fold_of.max()) + 1)
+    cuts = [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in numbers]
+    path = [(fold, validation) for fold, (_, validation) in enumerate(cuts)]
+    return build(name, samples, parameters, cuts, embargo=embargo, paths=[path], minimum=1)
+
+
 def blocks(samples: Samples, folds: int) -> list[Indices]:
     """Return rows of consecutive blocks of moments; sizes differ by one at most.
 
@@ -107,13 +116,11 @@ def blocks(samples: Samples, folds: int) -> list[Indices]:
     n = len(samples.moments)
     if n // folds < MINIMUM_BARS:
         possible = n // MINIMUM_BARS
-        raise DataError(
-            f"{n} {samples.unit} in {folds} folds leave {n // folds} per fold",
-            f"at least {MINIMUM_BARS}",
-            f"use at most {possible} folds"
-            if possible > 1
-            else f"use at least {2 * MINIMUM_BARS} {samples.unit}",
-        )
+        fix = f"use at least {2 * MINIMUM_BARS} {samples.unit}"
+        if possible > 1:
+            fix = f"use at most {possible} folds"
+        what = f"{n} {samples.unit} in {folds} folds leave {n // folds} per fold"
+        raise DataError(what, f"at least {MINIMUM_BARS}", fix)
     bounds = np.cumsum([0, *(n // folds + (k < n % folds) for k in range(folds))]).tolist()
     return [samples.between(a, b) for a, b in pairwise(bounds)]
 
@@ -121,22 +128,21 @@ def blocks(samples: Samples, folds: int) -> list[Indices]:
 def combinations(
     name: str,
     data: HasSamples,
-    parameters: dict[str, float | str],
-    *,
     folds: int,
-    test_folds: int,
+    test_folds: int | None,
     purge: int | None,
     embargo: int | None,
 ) -> Split:
     """Return the split over all combinations of ``test_folds`` of ``folds`` blocks, with paths.
 
-    Block ``b`` validates in ``comb(folds - 1, test_folds - 1)`` splits; path ``p`` takes it from
-    the ``p``-th of them.
+    Without ``test_folds`` each block validates alone. Block ``b`` validates in
+    ``comb(folds - 1, test_folds - 1)`` splits; path ``p`` takes it from the ``p``-th of them.
     """
     samples = timed_samples(data, purge)
     embargo_bars = samples.window if embargo is None else embargo
+    parameters = drop_none(folds=folds, test_folds=test_folds, purge=purge)
     parts = blocks(samples, folds)
-    tested = list(choices(range(folds), test_folds))
+    tested = list(choices(range(folds), test_folds or 1))
     everything = np.arange(len(samples), dtype=np.int64)
     cuts = []
     for chosen in tested:
@@ -145,11 +151,11 @@ def combinations(
     in_splits = [[fold for fold, chosen in enumerate(tested) if b in chosen] for b in range(folds)]
     paths = [
         [(in_splits[block][number], parts[block]) for block in range(folds)]
-        for number in range(comb(folds - 1, test_folds - 1))
+        for number in range(comb(folds - 1, (test_folds or 1) - 1))
     ]
 
     def with_embargo(embargo_bars: int) -> Split:
-        full = {**parameters, **drop_none(purge=purge), "embargo": embargo_bars}
+        full = {**parameters, "embargo": embargo_bars}
         return build(name, data, full, cuts, purge=purge, embargo=embargo_bars, paths=paths)
 
     try:

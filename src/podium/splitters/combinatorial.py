@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import comb
 
-from podium.errors import Problem
+from podium.errors import Problem, UsageError
 from podium.samples import HasSamples
 from podium.split import Split
 from podium.splitters._base import at_least, combinations, require
@@ -58,32 +58,17 @@ def split(
     >>> len(cross_validation.folds), len(cross_validation.paths)
     (15, 5)
     """
-    require(
-        at_least("folds", folds, 2),
-        at_least("test_folds", test_folds, 1),
-        at_least("embargo", embargo, 0),
-        Problem(f"test_folds is {test_folds} of {folds} folds", f"at most {folds - 1}")
-        if test_folds >= folds >= 2
-        else None,
-    )
+    most = None
+    if test_folds >= folds >= 2:
+        most = Problem(f"test_folds is {test_folds} of {folds} folds", f"at most {folds - 1}")
+    bounds = (("folds", folds, 2), ("test_folds", test_folds, 1), ("embargo", embargo, 0))
+    require(*(at_least(*bound) for bound in bounds), most)
     # comb() is never below the number of folds, and unreadably long for thousands of them.
     splits = comb(folds, test_folds) if folds <= MAX_SPLITS else 0
     if not 0 < splits <= MAX_SPLITS:
         possible = range(test_folds + 1, min(folds, MAX_SPLITS + 1))
         fitting = [n for n in possible if comb(n, test_folds) <= MAX_SPLITS]
-        require(
-            Problem(
-                f"{test_folds} of {folds} folds give {splits or 'too many'} splits",
-                f"at most {MAX_SPLITS}: each trains a model",
-                f"use at most {fitting[-1]} folds" if fitting else "use fewer test_folds",
-            )
-        )
-    return combinations(
-        "combinatorial",
-        data,
-        {"folds": folds, "test_folds": test_folds},
-        folds=folds,
-        test_folds=test_folds,
-        purge=purge,
-        embargo=embargo,
-    )
+        what = f"{test_folds} of {folds} folds give {splits or 'too many'} splits"
+        fix = f"use at most {fitting[-1]} folds" if fitting else "use fewer test_folds"
+        raise UsageError(what, f"at most {MAX_SPLITS}: each trains a model", fix)
+    return combinations("combinatorial", data, folds, test_folds, purge, embargo)

@@ -11,7 +11,7 @@ from podium.dataset import Dataset
 from podium.errors import DataError, Problem, Problems, UsageError
 from podium.samples import HasSamples, Indices, Samples
 from podium.split import Split
-from podium.splitters._base import MINIMUM_BARS, build, drop_none, require
+from podium.splitters._base import MINIMUM_BARS, build, drop_none
 
 # Two files of rows have no order.
 ORDERED = False
@@ -48,12 +48,8 @@ def split(data: HasSamples, *, validation_from: str = "", purge: int | None = No
     if samples.sources is None:
         samples = replace(samples, sources=_from(samples, validation_from))
     elif validation_from:
-        require(
-            Problem(
-                f"validation_from is {validation_from}, but the samples have a source file",
-                fix="omit validation_from",
-            )
-        )
+        what = f"validation_from is {validation_from}, but the samples have a source file"
+        raise UsageError(what, fix="omit validation_from")
     sources = np.asarray(samples.sources)
     train, validation = np.flatnonzero(sources == 0), np.flatnonzero(sources == 1)
     problems = Problems(
@@ -67,14 +63,10 @@ def split(data: HasSamples, *, validation_from: str = "", purge: int | None = No
     DataError.raise_for(problems)
     if samples.groups is not None:
         samples = replace(samples, starts=None, ends=None, horizon=0)
-    return build(
-        "given",
-        samples,
-        drop_none(validation_from=validation_from or None, purge=purge),
-        [(train, validation)],
-        purge=purge,
-        minimum=MINIMUM_BARS if samples.horizon else 1,
-    )
+    parameters = drop_none(validation_from=validation_from or None, purge=purge)
+    minimum = MINIMUM_BARS if samples.horizon else 1
+    cuts = [(train, validation)]
+    return build("given", samples, parameters, cuts, purge=purge, minimum=minimum)
 
 
 def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
@@ -107,18 +99,12 @@ def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
     if len(training) and len(validation):
         shared = np.intersect1d(training.times, validation.times)
         if len(shared):
-            problems.add(
-                f"{len(shared)} bars are in both files, the first at {shared[0]}",
-                "no bar in both",
-                "remove them from one file",
-            )
+            what = f"{len(shared)} bars are in both files, the first at {shared[0]}"
+            problems.add(what, "no bar in both", "remove them from one file")
         elif validation.times[0] < training.times[-1]:
-            problems.add(
-                f"validation begins at {validation.times[0]}, before training ends at "
-                f"{training.times[-1]}",
-                "validation after training",
-                "swap the files",
-            )
+            starts, ends = validation.times[0], training.times[-1]
+            what = f"validation begins at {starts}, before training ends at {ends}"
+            problems.add(what, "validation after training", "swap the files")
     DataError.raise_for(problems)
     second = validation.select(training.tickers)
     fields = {
@@ -136,20 +122,15 @@ def joined(training: Dataset, validation: Dataset) -> tuple[Dataset, str]:
 def _from(samples: Samples, validation_from: str) -> Indices:
     """Return the file of each bar: 1 from ``validation_from`` on, else 0."""
     if samples.times is None:
-        raise DataError(
-            "the samples have no source file",
-            "samples of two files",
-            "pass a training and a validation file",
-        )
+        fix = "pass a training and a validation file"
+        raise DataError("the samples have no source file", "samples of two files", fix)
     try:
         moment = np.array(validation_from, dtype="datetime64[s]")
     except ValueError:
         moment = np.array("NaT", dtype="datetime64[s]")
     if np.isnat(moment):
-        raise UsageError(
-            f"validation_from is '{validation_from}'",
-            "the close of the first validation bar, such as 2009-01-02",
-        )
+        expected = "the close of the first validation bar, such as 2009-01-02"
+        raise UsageError(f"validation_from is '{validation_from}'", expected)
     return (samples.times[samples.index] >= moment).astype(np.int64)
 
 
@@ -168,11 +149,8 @@ def _shared(
         return [Problem(what, "no group in both", "move each group to one file")]
     twin = int(train[values[train] == first][0])
     row = int(copies[0] - validation[0])
-    return [
-        Problem(
-            f"{len(copies)} of {len(validation)} validation rows are copies of training rows: row "
-            f"{row} of the validation file is row {twin} of the training file",
-            "no row in both",
-            "remove them from one file",
-        )
-    ]
+    what = (
+        f"{len(copies)} of {len(validation)} validation rows are copies of training rows: row "
+        f"{row} of the validation file is row {twin} of the training file"
+    )
+    return [Problem(what, "no row in both", "remove them from one file")]

@@ -13,7 +13,7 @@ from podium.errors import DataError, Problem, Problems, suggest
 from podium.hashing import digest
 from podium.samples import HasSamples, Indices, Samples
 from podium.split import Split
-from podium.splitters._base import at_least, build, drop_none, require
+from podium.splitters._base import at_least, build_assigned, drop_none, require
 
 # Groups have no order: training may be later than validation.
 ORDERED = False
@@ -50,17 +50,13 @@ def split(
     UsageError
         Numbers below their bounds, or an unknown period.
     """
-    require(
-        at_least("folds", folds, 2),
-        at_least("seed", seed, 0),
-        at_least("embargo", embargo, 0),
-        Problem(f"by is '{by}'", "nothing or a period", suggest(by, PERIODS))
-        if by and by not in PERIODS
-        else None,
-        Problem(f"embargo is {embargo} without a period", fix="set by, or omit the embargo")
-        if embargo is not None and not by
-        else None,
-    )
+    wrong = None
+    if by and by not in PERIODS:
+        wrong = Problem(f"by is '{by}'", "nothing or a period", suggest(by, PERIODS))
+    elif embargo is not None and not by:
+        wrong = Problem(f"embargo is {embargo} without a period", fix="set by, or omit the embargo")
+    bounds = (("folds", folds, 2), ("seed", seed, 0), ("embargo", embargo, 0))
+    require(*(at_least(*bound) for bound in bounds), wrong)
     samples = _by_period(data.samples(), by) if by else _by_group(data.samples())
     names, member = np.unique(np.asarray(samples.groups), return_inverse=True)
     if samples.labels is None:
@@ -73,38 +69,24 @@ def split(
     fold_of = _assign(names, counts, folds, seed)
     if fold_of is None:
         _refuse_classes(names, classes, counts, folds, seed)
-    of_sample = np.asarray(fold_of)[member]
-    cuts = [(np.flatnonzero(of_sample != k), np.flatnonzero(of_sample == k)) for k in range(folds)]
-    embargo_bars = (samples.window if embargo is None else embargo) if by else None
-    return build(
-        "group",
-        samples,
-        {"folds": folds, "seed": seed, **drop_none(by=by or None, embargo=embargo_bars)},
-        cuts,
-        embargo=embargo_bars or 0,
-        paths=[[(fold, validation) for fold, (_, validation) in enumerate(cuts)]],
-        minimum=1,
-    )
+    bars = (samples.window if embargo is None else embargo) if by else None
+    parameters = drop_none(folds=folds, seed=seed, by=by or None, embargo=bars)
+    return build_assigned("group", samples, parameters, np.asarray(fold_of)[member], bars or 0)
 
 
 def _by_group(samples: Samples) -> Samples:
     if samples.groups is None:
-        raise DataError(
-            "the samples have no groups",
-            "a group for each: patient, day, engine",
-            "add an array 'groups' to the file (a different number for every sample if none share "
-            "a source), or group bars by day, week, month or year",
-        )
+        fix = "add an array 'groups' to the file (a different number for every sample if none "
+        fix += "share a source), or group bars by day, week, month or year"
+        expected = "a group for each: patient, day, engine"
+        raise DataError("the samples have no groups", expected, fix)
     return replace(samples, starts=None, ends=None, horizon=0)
 
 
 def _by_period(samples: Samples, by: str) -> Samples:
     if samples.times is None:
-        raise DataError(
-            f"the samples have no times, so they cannot be grouped by {by}",
-            "times",
-            "omit 'by' and add groups to the samples",
-        )
+        what = f"the samples have no times, so they cannot be grouped by {by}"
+        raise DataError(what, "times", "omit 'by' and add groups to the samples")
     times = samples.times[samples.index].astype("datetime64[s]")
     groups = times.astype(f"datetime64[{PERIODS[by]}]")
     if by == "week":
@@ -120,44 +102,32 @@ def _require_possible(
     """Refuse groups for which no assignment to folds exists."""
     problems = Problems()
     if len(names) == 1:
-        raise DataError(
-            f"there is only one group, '{names[0]}'",
-            "at least one for each fold",
-            "split by time (walk_forward), or use finer groups",
-        )
+        fix = "split by time (walk_forward), or use finer groups"
+        raise DataError(f"there is only one group, '{names[0]}'", "at least one for each fold", fix)
     if len(names) < folds:
-        problems.add(
-            f"{len(names)} groups for {folds} folds",
-            "at least one per fold",
-            f"use at most {len(names)} folds",
-        )
+        what, fix = f"{len(names)} groups for {folds} folds", f"use at most {len(names)} folds"
+        problems.add(what, "at least one per fold", fix)
     sizes = counts.sum(axis=1)
     largest, n = int(sizes.argmax()), int(sizes.sum())
     if 2 * sizes[largest] > n:
-        problems.add(
-            f"group '{names[largest]}' has {sizes[largest]} of {n} samples",
-            f"at most {n // 2}, so that more trains than validates",
-            "split the group, thin it out, or use it as a test",
-        )
+        what = f"group '{names[largest]}' has {sizes[largest]} of {n} samples"
+        expected = f"at most {n // 2}, so that more trains than validates"
+        problems.add(what, expected, "split the group, thin it out, or use it as a test")
     elif sizes[largest] * folds > 2 * n:
-        problems.add(
-            f"group '{names[largest]}' has {sizes[largest]} samples; each of {folds} folds has "
-            f"about {n // folds}",
-            "no group larger than two folds",
-            f"use at most {2 * n // sizes[largest]} folds",
-        )
+        what = f"group '{names[largest]}' has {sizes[largest]} samples; each of {folds} folds has "
+        what += f"about {n // folds}"
+        fix = f"use at most {2 * n // sizes[largest]} folds"
+        problems.add(what, "no group larger than two folds", fix)
     in_groups = (counts > 0).sum(axis=0)
     # A class in every group lacks groups only if folds do, which is reported above.
     for position in np.flatnonzero(in_groups < min(folds, len(names))):
         count, name = int(in_groups[position]), classes[position]
-        problems.add(
-            f"class '{name}' is in {count} of {len(names)} groups",
-            f"at least {folds}: one per fold",
-            f"use at most {count} folds"
-            if count > 1
-            else "no split can both train and validate on it: add groups that have it, or "
-            "remove the class",
-        )
+        fix = f"use at most {count} folds"
+        if count <= 1:
+            fix = "no split can both train and validate on it: add groups that have it, or "
+            fix += "remove the class"
+        what = f"class '{name}' is in {count} of {len(names)} groups"
+        problems.add(what, f"at least {folds}: one per fold", fix)
     DataError.raise_for(problems)
 
 
@@ -200,9 +170,7 @@ def _refuse_classes(
     )
     rarest: Sequence[int] = np.argsort((counts > 0).sum(axis=0), kind="stable")[:3].tolist()
     listed = ", ".join(f"'{classes[c]}' in {int((counts[:, c] > 0).sum())} groups" for c in rarest)
-    raise DataError(
-        f"no assignment of {len(names)} groups to {folds} folds has every class in every fold "
-        f"({listed})",
-        "every class in every fold",
-        f"use at most {possible} folds" if possible else "add groups, or remove the rarest class",
-    )
+    what = f"no assignment of {len(names)} groups to {folds} folds has every class in every fold "
+    what += f"({listed})"
+    fix = f"use at most {possible} folds" if possible else "add groups, or remove the rarest class"
+    raise DataError(what, "every class in every fold", fix)

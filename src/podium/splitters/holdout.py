@@ -34,12 +34,9 @@ def split(data: HasSamples, *, fraction: float, purge: int | None = None) -> Spl
     n = len(samples.moments)
     cut = n - round(fraction * n)
     if n - cut < MINIMUM_BARS:
-        raise DataError(
-            f"{n - cut} of {n} {samples.unit} would validate",
-            f"at least {MINIMUM_BARS}",
-            "use more bars or a larger validation_fraction",
-        )
+        fix = "use more bars or a larger validation_fraction"
+        what = f"{n - cut} of {n} {samples.unit} would validate"
+        raise DataError(what, f"at least {MINIMUM_BARS}", fix)
     parts = (samples.between(0, cut), samples.between(cut, n))
-    return build(
-        "holdout", data, {"fraction": fraction, **drop_none(purge=purge)}, [parts], purge=purge
-    )
+    parameters = drop_none(fraction=fraction, purge=purge)
+    return build("holdout", data, parameters, [parts], purge=purge)

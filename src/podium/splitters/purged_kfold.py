@@ -38,12 +38,4 @@ def split(
     Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 7.
     """
     require(at_least("folds", folds, 2), at_least("embargo", embargo, 0))
-    return combinations(
-        "purged_kfold",
-        data,
-        {"folds": folds},
-        folds=folds,
-        test_folds=1,
-        purge=purge,
-        embargo=embargo,
-    )
+    return combinations("purged_kfold", data, folds, None, purge, embargo)

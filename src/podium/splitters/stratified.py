@@ -9,7 +9,7 @@ import numpy as np
 from podium.errors import DataError, Problem
 from podium.samples import HasSamples
 from podium.split import Split
-from podium.splitters._base import at_least, build, require
+from podium.splitters._base import at_least, build_assigned, require
 
 # Samples have no order: training may be later than validation.
 ORDERED = False
@@ -36,12 +36,9 @@ def split(data: HasSamples, *, folds: int, seed: int = 0) -> Split:
     require(at_least("folds", folds, 2), at_least("seed", seed, 0))
     samples = data.samples()
     if samples.groups is not None:
-        raise DataError(
-            f"the samples have {len(np.unique(samples.groups))} groups, and this splitter puts a "
-            "group into training and validation",
-            "samples without groups",
-            "use the splitter group",
-        )
+        what = f"the samples have {len(np.unique(samples.groups))} groups, and this splitter puts "
+        what += "a group into training and validation"
+        raise DataError(what, "samples without groups", "use the splitter group")
     n = len(samples)
     labels = np.zeros(n, dtype=np.int64) if samples.labels is None else samples.labels
     contents = np.arange(n) if samples.contents is None else samples.contents
@@ -66,13 +63,5 @@ def split(data: HasSamples, *, folds: int, seed: int = 0) -> Split:
         # Each class continues at the fold after the previous class, so that folds have equal sizes.
         fold_of[members] = (start + np.arange(len(members))) % folds
         start += len(members)
-    of_sample = fold_of[unit]
-    cuts = [(np.flatnonzero(of_sample != k), np.flatnonzero(of_sample == k)) for k in range(folds)]
-    return build(
-        "stratified",
-        replace(samples, starts=None, ends=None, horizon=0),
-        {"folds": folds, "seed": seed},
-        cuts,
-        paths=[[(fold, validation) for fold, (_, validation) in enumerate(cuts)]],
-        minimum=1,
-    )
+    untimed = replace(samples, starts=None, ends=None, horizon=0)
+    return build_assigned("stratified", untimed, {"folds": folds, "seed": seed}, fold_of[unit])

@@ -37,22 +37,17 @@ def split(
     UsageError
         A purge shorter than a label, or numbers below their bounds.
     """
-    require(
-        at_least("folds", folds, 1),
-        at_least("train_bars", train_bars, MINIMUM_BARS),
-    )
+    require(at_least("folds", folds, 1), at_least("train_bars", train_bars, MINIMUM_BARS))
     samples = timed_samples(data, purge)
     n, longest = len(samples.moments), samples.longest
     size = n // (folds + 1)
     if size - longest < MINIMUM_BARS:
         possible = n // (MINIMUM_BARS + longest) - 1
-        raise DataError(
-            f"{n} {samples.unit} in {folds + 1} blocks leave {size} {samples.unit} per block",
-            f"at least {MINIMUM_BARS + longest}",
-            f"use at most {possible} folds or more bars"
-            if possible > 0
-            else f"use at least {2 * (MINIMUM_BARS + longest)} {samples.unit}",
-        )
+        fix = f"use at least {2 * (MINIMUM_BARS + longest)} {samples.unit}"
+        if possible > 0:
+            fix = f"use at most {possible} folds or more bars"
+        what = f"{n} {samples.unit} in {folds + 1} blocks leave {size} {samples.unit} per block"
+        raise DataError(what, f"at least {MINIMUM_BARS + longest}", fix)
     # The remainder goes to the first block, which only trains.
     start = n - folds * size
     cuts = []
@@ -63,7 +58,7 @@ def split(
         if train_bars is not None:
             train = _last(samples, train, validation, train_bars, folds)
         cuts.append((train, validation))
-    parameters = {"folds": folds, **drop_none(train_bars=train_bars, purge=purge)}
+    parameters = drop_none(folds=folds, train_bars=train_bars, purge=purge)
     return build("walk_forward", data, parameters, cuts, purge=purge)
 
 
@@ -75,10 +70,9 @@ def _last(
     rows = purged(train, validation, ends, starts=starts)
     moments = np.unique(starts[rows])
     if len(moments) < train_bars:
-        raise DataError(
-            f"{len(moments)} {samples.unit} end before the first validation block of {folds} folds",
-            f"train_bars = {train_bars} of them",
-            f"set train_bars to at most {len(moments)} or use fewer folds",
-        )
+        n = len(moments)
+        what = f"{n} {samples.unit} end before the first validation block of {folds} folds"
+        fix = f"set train_bars to at most {n} or use fewer folds"
+        raise DataError(what, f"train_bars = {train_bars} of them", fix)
     last: Indices = rows[starts[rows] >= moments[-train_bars]]
     return last

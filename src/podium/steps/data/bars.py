@@ -26,15 +26,15 @@ _AFTER_READING = (
 
 
 def reading_options(section: DatasetSection) -> dict[str, Any]:
-    """Return the keys of a dataset's table that are options of its reader."""
-    options = {
-        key.name: getattr(section, key.name)
-        for key in fields(section)
-        if key.name not in ("path", "reader", "tickers", "timeframe", "adjust", *_AFTER_READING)
+    """Return the keys of a dataset's table that are arguments of its reader."""
+    names = {key.name for key in fields(section)} - {"path", "reader", *_AFTER_READING}
+    options, defaults = {name: getattr(section, name) for name in names}, DatasetSection(path="")
+    # A plugin reader need not accept other keys that are unset.
+    return {
+        name: value
+        for name, value in options.items()
+        if name in ("tickers", "timeframe", "adjust") or value != getattr(defaults, name)
     }
-    # A plugin reader need not accept keys that are unset.
-    defaults = DatasetSection(path="")
-    return {name: value for name, value in options.items() if value != getattr(defaults, name)}
 
 
 def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None = None) -> Dataset:
@@ -56,12 +56,7 @@ def load_dataset(config: Config, name: str, *, say: Callable[[str], None] | None
     if holds_sequences(section.reader):
         raise UsageError(f"dataset '{name}' holds sequences", "a dataset of bars")
     dataset: Dataset = registry.load("readers", section.reader).read(
-        config.root / section.path,
-        name=name,
-        tickers=section.tickers,
-        timeframe=section.timeframe,
-        adjust=section.adjust,
-        **reading_options(section),
+        config.root / section.path, name=name, **reading_options(section)
     )
     if section.members:
         dataset = with_members(dataset, config.root / section.members)
@@ -116,11 +111,8 @@ def require_task(config: Config, slot: str) -> SlotSection:
     """
     section = config.slot(slot)
     if registry.holds(section.task) != forecast.HOLDS:
-        raise UsageError(
-            f"slot {slot} is a {section.task} slot",
-            "a slot that forecasts",
-            f"the stages of this one: podium {', '.join(verbs_of(section.task))}",
-        )
+        fix = f"the stages of this one: podium {', '.join(verbs_of(section.task))}"
+        raise UsageError(f"slot {slot} is a {section.task} slot", "a slot that forecasts", fix)
     return section
 
 
@@ -148,7 +140,6 @@ def slot_data(
     DataError
         The files have errors, a feature is not finite after its warm-up, or the test is too short.
     """
-    require_task(config, slot)
-    return forecast.TASK.open(
-        config, slot, dataset or load_dataset(config, config.slot(slot).dataset, say=say)
-    )
+    section = require_task(config, slot)
+    dataset = dataset or load_dataset(config, section.dataset, say=say)
+    return forecast.TASK.open(config, slot, dataset)

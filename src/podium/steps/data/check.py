@@ -15,12 +15,13 @@ from podium.config import Config, holds_sequences
 from podium.dataset import Dataset
 from podium.errors import NotFoundError, PodiumError, suggest
 from podium.feature_stats import RULE
-from podium.readers._findings import ERROR, NOTE, WARNING, DataIssue, has_errors
+from podium.readers._bars import Inspection
+from podium.readers._findings import DataIssue, by_severity, error, has_errors, note, warning
 from podium.readers._members import check_members
 from podium.sequences import Sequences
 from podium.steps.data.bars import reading_options, resampled
 from podium.steps.data.covariates import listed, with_covariates
-from podium.steps.data.reading import examine, inspect_path, reader_of
+from podium.steps.data.reading import inspect_path, reader_of
 
 # Tickers whose first and last bar are listed.
 MAX_LISTED = 20
@@ -83,17 +84,9 @@ def check(
         if holds_sequences(section.reader):
             others = [config.root / section.validation] if section.validation else []
             return _sequences(section.reader, what, [path, *others])
-        result = examine(
-            section.reader,
-            path,
-            name=what,
-            tickers=section.tickers,
-            timeframe=section.timeframe,
-            adjust=section.adjust,
-            options=reading_options(section),
-        )
-        findings = list(result.findings)
-        dataset = result.dataset
+        examine = registry.load("readers", section.reader).examine
+        result: Inspection = examine(path, name=what, **reading_options(section))
+        findings, dataset = list(result.findings), result.dataset
         if dataset is not None and section.members:
             dataset, more = check_members(dataset, config.root / section.members)
             findings += more
@@ -101,11 +94,10 @@ def check(
         if dataset is not None:
             try:
                 dataset, more = with_covariates(config.root, section, resampled(dataset, section))
-                findings += more
-                dataset = None if has_errors(more) else dataset
             except PodiumError as refused:
-                findings += _errors(refused)
-                dataset = None
+                more = _errors(refused)
+            findings += more
+            dataset = None if has_errors(more) else dataset
         universe = section.align == "union" or bool(section.members)
         return _checked(what, findings, dataset, universe=universe)
     place = Path(what)
@@ -115,18 +107,10 @@ def check(
     reader = reader_of(place)
     if holds_sequences(reader):
         return _sequences(reader, place.stem, [place])
-    summary = inspect_path(
-        reader,
-        place,
-        name=place.stem,
-        tickers=tickers,
-        timeframe=timeframe,
-        adjust=None,
-        options=options,
-    )
-    assumed = [_note("assumed", words) for words in summary.assumed]
+    about: dict[str, Any] = {"tickers": tickers, "timeframe": timeframe, "adjust": None}
+    summary = inspect_path(reader, place, name=place.stem, options=options, **about)
     universe = options.get("align") == "union"
-    findings = [*summary.result.findings, *assumed]
+    findings = [*summary.result.findings, *(note("assumed", words) for words in summary.assumed)]
     return _checked(place.stem, findings, summary.result.dataset, universe=universe)
 
 
@@ -136,24 +120,20 @@ def _checked(
     facts = [] if dataset is None else _facts(dataset)
     if dataset is not None and universe:
         facts += _lives(dataset)
-    rank = {ERROR: 0, WARNING: 1, NOTE: 2}
-    ordered = sorted([*findings, *facts], key=lambda finding: rank[finding.severity])
-    return DatasetCheck(name, tuple(ordered), "" if dataset is None else dataset.fingerprint)
+    fingerprint = "" if dataset is None else dataset.fingerprint
+    return DatasetCheck(name, by_severity([*findings, *facts]), fingerprint)
 
 
 def _facts(dataset: Dataset) -> list[DataIssue]:
     """Return notes on the size, order and fingerprint of the bars."""
     size = sum(values.nbytes for values in dataset.fields.values()) + dataset.times.nbytes
     order = "by name" if list(dataset.tickers) == sorted(dataset.tickers) else "not by name"
+    bars = f"{len(dataset)} bars of {dataset.timeframe} for {len(dataset.tickers)} tickers"
     return [
-        _note(
-            "bars",
-            f"{len(dataset)} bars of {dataset.timeframe} for {len(dataset.tickers)} tickers, "
-            f"{dataset.times[0]} to {dataset.times[-1]} UTC",
-        ),
-        _note("order", f"{listed(dataset.tickers)} ({order})"),
-        _note("memory", f"{size / 2**20:.1f} MiB"),
-        _note("fingerprint", dataset.fingerprint),
+        note("bars", f"{bars}, {dataset.times[0]} to {dataset.times[-1]} UTC"),
+        note("order", f"{listed(dataset.tickers)} ({order})"),
+        note("memory", f"{size / 2**20:.1f} MiB"),
+        note("fingerprint", dataset.fingerprint),
     ]
 
 
@@ -162,25 +142,21 @@ def _lives(dataset: Dataset) -> list[DataIssue]:
     alive = dataset.alive
     first, last = alive.argmax(axis=0), len(alive) - 1 - alive[::-1].argmax(axis=0)
     notes = [
-        _note("lives", f"{ticker}: {dataset.times[start]} to {dataset.times[stop]}")
+        note("lives", f"{ticker}: {dataset.times[start]} to {dataset.times[stop]}")
         for ticker, start, stop in zip(dataset.tickers, first, last, strict=True)
     ]
     if len(notes) > MAX_LISTED:
-        notes[MAX_LISTED:] = [_note("lives", f"and {len(notes) - MAX_LISTED} more tickers")]
+        notes[MAX_LISTED:] = [note("lives", f"and {len(notes) - MAX_LISTED} more tickers")]
     members = alive if dataset.members is None else dataset.members
     year = dataset.times.astype("datetime64[Y]")
     counts = {str(y): int(members[year == y].any(axis=0).sum()) for y in np.unique(year)}
     by_year = ", ".join(f"{y} {count}" for y, count in counts.items())
-    notes.append(_note("members", f"members per year: {by_year}"))
+    notes.append(note("members", f"members per year: {by_year}"))
     years = float((dataset.times[-1] - dataset.times[0]) / np.timedelta64(365, "D"))
     if years >= YEARS and members[-1].all():
-        notes.append(
-            _note(
-                "survivors",
-                f"no ticker of this dataset ended in {years:.0f} years: survivorship bias makes "
-                "every result too good",
-            )
-        )
+        bias = "survivorship bias makes every result too good"
+        text = f"no ticker of this dataset ended in {years:.0f} years: {bias}"
+        notes.append(note("survivors", text))
     return notes
 
 
@@ -197,44 +173,33 @@ def _sequences(reader: str, name: str, paths: Sequence[Path]) -> DatasetCheck:
         findings += _of_samples(path, part)
     if len(parts) == 2:
         findings += _shared(parts[0], parts[1])
-    ordered = sorted(findings, key=lambda finding: (ERROR, WARNING, NOTE).index(finding.severity))
     fingerprint = parts[0].fingerprint if parts and not has_errors(findings) else ""
-    return DatasetCheck(name, tuple(ordered), fingerprint)
+    return DatasetCheck(name, by_severity(findings), fingerprint)
 
 
 def _of_samples(path: Path, part: Sequences) -> list[DataIssue]:
     steps, features = part.x.shape[1:]
-    notes = [_note("repaired", f"{path.name}: {note}") for note in part.notes]
-    notes += _of_values(path, part.feature_names, part.x[part.mask])
-    if len(np.unique(part.lengths)) > 1:
-        lengths = f"{part.lengths.min()} to {part.lengths.max()} steps"
-    else:
-        lengths = f"{part.lengths[0]} steps"
-    notes.append(
-        _note("samples", f"{path.name}: {len(part)} samples of {lengths}, {features} features")
-    )
+    issues = list(_of_values(path, part.feature_names, part.x[part.mask]))
+    facts = [("repaired", text) for text in part.notes]
+    lengths = " to ".join(map(str, sorted({part.lengths.min(), part.lengths.max()})))
+    facts.append(("samples", f"{len(part)} samples of {lengths} steps, {features} features"))
     if part.classifies:
         counts = part.class_counts
         shares = ", ".join(f"{name} {n} ({n / len(part):.1%})" for name, n in counts.items())
+        facts.append(("classes", shares))
         empty = [name for name, n in counts.items() if not n]
-        notes.append(_note("classes", f"{path.name}: {shares}"))
         if empty:
-            notes.append(
-                DataIssue(WARNING, "classes", f"{path.name} has no sample of {', '.join(empty)}")
-            )
+            issues.append(warning("classes", f"{path.name} has no sample of {', '.join(empty)}"))
     if part.times is not None:
-        known = (
-            "" if part.ends is None else f"; labels are known by {part.ends.max()} at the latest"
-        )
-        span = f"{path.name}: {part.times.min()} to {part.times.max()} UTC{known}"
-        notes.append(_note("times", span))
+        span = f"{part.times.min()} to {part.times.max()} UTC"
+        if part.ends is not None:
+            span += f"; labels are known by {part.ends.max()} at the latest"
+        facts.append(("times", span))
     if part.groups is not None:
-        notes.append(_note("groups", f"{path.name}: {len(np.unique(part.groups))} groups"))
-    notes.append(
-        _note("memory", f"{path.name}: {part.x.nbytes / 2**20:.1f} MiB, padded to {steps}")
-    )
-    notes.append(_note("fingerprint", f"{path.name}: {part.fingerprint}"))
-    return notes
+        facts.append(("groups", f"{len(np.unique(part.groups))} groups"))
+    facts.append(("memory", f"{part.x.nbytes / 2**20:.1f} MiB, padded to {steps}"))
+    facts.append(("fingerprint", part.fingerprint))
+    return issues + [note(what, f"{path.name}: {text}") for what, text in facts]
 
 
 def _of_values(
@@ -244,27 +209,18 @@ def _of_values(
     missing = np.isnan(values)
     none = np.all(missing, axis=0, keepdims=True)[0]
     if none.any():
-        yield DataIssue(
-            WARNING,
-            "no value",
-            f"{path.name}: {listed(_where(names, none))} has no value in any sample",
-            "at least one",
-            "leave the feature out of X",
-            count=int(none.sum()),
-        )
+        text = f"{path.name}: {listed(_where(names, none))} has no value in any sample"
+        fix = "leave the feature out of X"
+        yield warning("no value", text, "at least one", fix, count=int(none.sum()))
     if missing.any():
         shares = zip(names, missing.mean(axis=0).tolist(), strict=True)
         texts = listed([f"{name} {share:.1%} of the steps" for name, share in shares if share])
-        yield _note("missing", f"{path.name}: {texts}; filled with the {RULE}")
+        yield note("missing", f"{path.name}: {texts}; filled with the {RULE}")
     known = np.where(none, np.float32(0), values)
     flat: NDArray[np.bool_] = ~none & (np.nanmin(known, axis=0) == np.nanmax(known, axis=0))
     if flat.any():
-        yield DataIssue(
-            WARNING,
-            "constant",
-            f"{path.name}: {listed(_where(names, flat))} has one value in all samples",
-            count=int(flat.sum()),
-        )
+        text = f"{path.name}: {listed(_where(names, flat))} has one value in all samples"
+        yield warning("constant", text, count=int(flat.sum()))
 
 
 def _where(names: Sequence[str], marked: NDArray[np.bool_]) -> list[str]:
@@ -277,35 +233,17 @@ def _shared(train: Sequences, validation: Sequences) -> list[DataIssue]:
     if train.groups is not None and validation.groups is not None:
         both = np.intersect1d(train.groups, validation.groups)
         if len(both):
-            issues.append(
-                DataIssue(
-                    WARNING,
-                    "shared groups",
-                    f"{len(both)} groups are in both files: {listed(both.tolist())}",
-                    "groups of one file only",
-                    "move each group to one of the files",
-                    count=len(both),
-                )
-            )
+            text = f"{len(both)} groups are in both files: {listed(both.tolist())}"
+            expected, fix = "groups of one file only", "move each group to one of the files"
+            issues.append(warning("shared groups", text, expected, fix, count=len(both)))
     one, two = train.samples().contents, validation.samples().contents
     if one is not None and two is not None:
         copies = int(np.isin(two, one).sum())
         if copies:
-            issues.append(
-                DataIssue(
-                    WARNING,
-                    "copies",
-                    f"{copies} samples of the validation file are also in the training file",
-                    "samples of one file only",
-                    count=copies,
-                )
-            )
+            text = f"{copies} samples of the validation file are also in the training file"
+            issues.append(warning("copies", text, "samples of one file only", count=copies))
     return issues
 
 
 def _errors(refused: PodiumError) -> list[DataIssue]:
-    return [DataIssue(ERROR, "refused", *problem) for problem in refused.problems]
-
-
-def _note(what: str, text: str) -> DataIssue:
-    return DataIssue(NOTE, what, text)
+    return [error("refused", *problem) for problem in refused.problems]

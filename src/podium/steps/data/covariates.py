@@ -12,7 +12,7 @@ from podium import registry
 from podium.covariates import Covariate
 from podium.dataset import Dataset
 from podium.readers._covariates import read
-from podium.readers._findings import NOTE, DataIssue, error
+from podium.readers._findings import DataIssue, error, note
 from podium.sections import CovariateSection, DatasetSection
 from podium.steps.data.reading import reader_of
 
@@ -34,7 +34,7 @@ def with_covariates(
         findings += [_named(name, issue) for issue in issues]
     made = dataset.with_covariates(covariates)
     for name, covariate in made.covariates.items():
-        findings += [_named(name, note) for note in _facts(covariate, made)]
+        findings += [_named(name, fact) for fact in _facts(covariate, made)]
     return made, findings
 
 
@@ -44,14 +44,7 @@ def _read(path: Path, section: CovariateSection) -> tuple[Covariate | None, list
     table_format = getattr(registry.load("readers", reader_of(path)), "FORMAT", None)
     if table_format is None:
         return None, [error("covariates", f"{path} is no table", "a CSV or Parquet file")]
-    return read(
-        path,
-        opening=table_format.open,
-        kind=section.kind,
-        columns=section.columns,
-        timezone=section.timezone,
-        date_format=section.date_format,
-    )
+    return read(path, table_format.open, section)
 
 
 def _of_tickers(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
@@ -63,25 +56,19 @@ def _of_tickers(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
     others = [name for name in names if name not in dataset.tickers]
     missing = [name for name in dataset.tickers if name not in names]
     if others:
-        issues.append(
-            DataIssue(
-                NOTE,
-                LEFT_OUT,
-                f"ignored, since the dataset has no such tickers: {listed(others)}",
-            )
-        )
+        what = f"ignored, since the dataset has no such tickers: {listed(others)}"
+        issues.append(note(LEFT_OUT, what))
     if missing and covariate.kind == "static":
         issues.append(error("covariates", f"no row of {listed(missing)}", "a row of every ticker"))
     elif missing:
-        issues.append(DataIssue(NOTE, "covariates", f"no row of {listed(missing)}"))
+        issues.append(note("covariates", f"no row of {listed(missing)}"))
     return issues
 
 
 def _facts(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
     """Return a note on the rows, tickers and coverage of a covariate."""
-    tickers = len(dataset.tickers)
-    if covariate.by_ticker:
-        tickers = len(np.unique(covariate.tickers))
+    every = len(dataset.tickers)
+    tickers = len(np.unique(covariate.tickers)) if covariate.by_ticker else every
     first = ""
     if covariate.moments is not None and len(covariate):
         what = "first available at" if covariate.kind == "dated" else "first for"
@@ -90,9 +77,9 @@ def _facts(covariate: Covariate, dataset: Dataset) -> list[DataIssue]:
         f"{column} {np.isfinite(covariate.at(column, dataset.tickers, dataset.times)).mean():.1%}"
         for column in covariate.values
     ]
-    whose = f"{tickers} of {len(dataset.tickers)} tickers"
+    whose = f"{tickers} of {every} tickers"
     summary = f"{covariate.kind}, {len(covariate)} rows up to the last bar, {whose}{first}"
-    return [DataIssue(NOTE, "covariates", f"{summary}; bars with a value: {', '.join(shares)}")]
+    return [note("covariates", f"{summary}; bars with a value: {', '.join(shares)}")]
 
 
 def _named(name: str, finding: DataIssue) -> DataIssue:

@@ -200,27 +200,19 @@ def _add_sequences(
     facts: dict[str, Any] = {}
     for label, part in zip(("samples", "validation samples"), parts, strict=False):
         facts[label] = len(part)
-        facts[f"classes of {label}"] = ", ".join(
-            f"{key} {count}" for key, count in part.class_counts.items()
-        )
+        if counts := part.class_counts:
+            facts[f"classes of {label}"] = ", ".join(f"{key} {n}" for key, n in counts.items())
     facts["steps, features"] = ", ".join(map(str, parts[0].x.shape[1:]))
     facts["fingerprint"] = parts[0].fingerprint
-    return Added(
-        name,
-        append_table(root, f"datasets.{name}", keys),
-        {k: v for k, v in facts.items() if v != ""},
-    )
+    return Added(name, append_table(root, f"datasets.{name}", keys), facts)
 
 
 def _require_free(root: Path, name: str) -> None:
     if not NAME.fullmatch(name):
         raise UsageError(f"dataset name '{name}'", "letters, digits, _ and -")
     if name in configuration.load(root).datasets:
-        raise ConflictError(
-            f"{FILE} has a dataset '{name}'",
-            "an unused name",
-            "choose another name, or edit its table; nothing was changed",
-        )
+        fix = "choose another name, or edit its table; nothing was changed"
+        raise ConflictError(f"{FILE} has a dataset '{name}'", "an unused name", fix)
 
 
 def _one_path(paths: Sequence[Path]) -> Path:
@@ -236,17 +228,14 @@ def _one_path(paths: Sequence[Path]) -> Path:
     if missing:
         raise NotFoundError(f"no file {', '.join(missing[:5])}", "files, or one folder")
     folders = {path.absolute().parent for path in paths}
-    endings = {"".join(path.suffixes[-2:]) for path in paths if path.suffix == ".gz"}
-    endings |= {path.suffix for path in paths if path.suffix != ".gz"}
+    endings = {"".join(p.suffixes[-2 if p.suffix == ".gz" else -1 :]) for p in paths}
     if len(folders) == 1 and len(endings) == 1:
         pattern = folders.pop() / f"*{endings.pop()}"
         if {path.absolute() for path in paths} == set(matching(pattern, ("",))):
             return pattern
-    raise UsageError(
-        f"{len(paths)} files that no one pattern names",
-        "a folder, or a pattern in quotes such as 'data/*.csv'",
-        "put them into a separate folder",
-    )
+    expected = "a folder, or a pattern in quotes such as 'data/*.csv'"
+    found = f"{len(paths)} files that no one pattern names"
+    raise UsageError(found, expected, "put them into a separate folder")
 
 
 def _stamps(result: Inspection, settings: Mapping[str, Any]) -> str:
@@ -261,17 +250,14 @@ def _copied(root: Path, name: str, sources: Sequence[Path], path: Path) -> Path:
     folder = root / "data" / name
     with full_disk_explained(root):
         folder.mkdir(parents=True, exist_ok=True)
-        taken = [p.name for p in sources if (folder / p.name).exists() and p != folder / p.name]
+        copies = {file: folder / file.name for file in sources if file != folder / file.name}
+        taken = [copy.name for copy in copies.values() if copy.exists()]
         if taken:
-            raise ConflictError(
-                f"{folder} has {', '.join(taken[:5])} already", "a folder without them"
-            )
-        for file in sources:
-            if file != folder / file.name:
-                shutil.copy2(file, folder / file.name)
-    if path.is_dir():
-        return folder
-    return folder / path.name
+            found = f"{folder} has {', '.join(taken[:5])} already"
+            raise ConflictError(found, "a folder without them")
+        for file, copy in copies.items():
+            shutil.copy2(file, copy)
+    return folder if path.is_dir() else folder / path.name
 
 
 def _relative(root: Path, path: Path) -> str:
@@ -280,17 +266,12 @@ def _relative(root: Path, path: Path) -> str:
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write files; identical existing ones are accepted."""
-    other = [
-        name
-        for name, data in contents.items()
-        if (folder / name).exists() and (folder / name).read_bytes() != data
-    ]
+    present = [name for name in contents if (folder / name).exists()]
+    other = [name for name in present if (folder / name).read_bytes() != contents[name]]
     if other:
-        raise ConflictError(
-            f"{folder} has other files named {', '.join(other)}",
-            "a folder without them",
-            "move them away, or choose another --name",
-        )
+        found = f"{folder} has other files named {', '.join(other)}"
+        fix = "move them away, or choose another --name"
+        raise ConflictError(found, "a folder without them", fix)
     with full_disk_explained(folder):
         for name, data in contents.items():
             write_atomic(folder / name, data)

@@ -34,15 +34,13 @@ def slot_of(config: Config, name: str) -> str:
     UsageError
         The name is invalid or taken.
     """
+    slot, fix = f"{TASK}/{name}", "choose another name"
     if not _NAME.fullmatch(name):
-        raise UsageError(f"the name is '{name}'", "letters, digits, _ and -", "choose another name")
-    slot = f"{TASK}/{name}"
+        raise UsageError(f"the name is '{name}'", "letters, digits, _ and -", fix)
     if registry.exists("families", name):
-        raise UsageError(f"'{name}' is a family of podium", "an unused name", "choose another name")
+        raise UsageError(f"'{name}' is a family of podium", "an unused name", fix)
     if slot in config.slots:
-        raise UsageError(
-            f"podium.toml declares the slot {slot}", "an unused name", "choose another name"
-        )
+        raise UsageError(f"podium.toml declares the slot {slot}", "an unused name", fix)
     return slot
 
 
@@ -61,11 +59,9 @@ def direction_of(config: Config, metric: str, direction: str) -> str:
     try:
         return "min" if lower_is_better(metric, config.metrics) else "max"
     except UsageError:
-        raise UsageError(
-            f"whether a lower or a higher '{metric}' is better is not known",
-            "--direction min or --direction max",
-            f'or add to podium.toml:  [metrics]  {metric} = "max"',
-        ) from None
+        found = f"whether a lower or a higher '{metric}' is better is not known"
+        fix = f'or add to podium.toml:  [metrics]  {metric} = "max"'
+        raise UsageError(found, "--direction min or --direction max", fix) from None
 
 
 def space_of(settings: Mapping[str, Any], where: str) -> Space:
@@ -150,19 +146,16 @@ def command_of(
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
-        raise UsageError(
-            f"the command cannot be parsed: {error}", "words in shell syntax"
-        ) from None
+        found = f"the command cannot be parsed: {error}"
+        raise UsageError(found, "words in shell syntax") from None
     if not words:
         raise UsageError("the command is empty", "a command such as 'python train.py {args}'")
-    wrong = problems(words, names)
-    UsageError.raise_for(wrong)
+    UsageError.raise_for(problems(words, names))
     program = words[0]
     if shutil.which(str(root / program) if "/" in program else program) is None:
+        found = f"the command '{program}' is not found"
         fix = f"podium runs under {sys.executable}" if "python" in program else ""
-        raise NotFoundError(
-            f"the command '{program}' is not found", "a program that can be run", fix
-        )
+        raise NotFoundError(found, "a program that can be run", fix)
     unused = sorted(set(names) - named(words, names))
     if unused:
         say(
@@ -226,18 +219,16 @@ def require_callable(function: Callable[..., Any], names: Sequence[str]) -> None
         It is not callable, or takes other parameters.
     """
     if not callable(function):
-        raise UsageError(
-            f"the function is {function!r:.60}", "a function that takes the parameters by name"
-        )
+        expected = "a function that takes the parameters by name"
+        raise UsageError(f"the function is {function!r:.60}", expected)
     try:
         inspect.signature(function).bind(**dict.fromkeys(names))
     except ValueError:
         return  # a built-in without a signature
     except TypeError as error:
         takes = ", ".join(inspect.signature(function).parameters) or "nothing"
-        raise UsageError(
-            f"the function takes {takes}: {error}", f"parameters by name: {', '.join(names)}"
-        ) from None
+        expected = f"parameters by name: {', '.join(names)}"
+        raise UsageError(f"the function takes {takes}: {error}", expected) from None
 
 
 def files_of(paths: Sequence[str], root: Path) -> Files:
@@ -265,12 +256,8 @@ def files_of(paths: Sequence[str], root: Path) -> Files:
     for path in (root / one for one in paths):
         inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         count += len(inside)
-        parts.append(
-            [
-                [p.relative_to(path).as_posix() if path.is_dir() else "", _file_hash(p)]
-                for p in inside
-            ]
-        )
+        names = [p.relative_to(path).as_posix() if p != path else "" for p in inside]
+        parts.append([[name, _file_hash(p)] for name, p in zip(names, inside, strict=True)])
     return Files(", ".join(paths), digest(["files", parts]), count)
 
 

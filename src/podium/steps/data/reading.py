@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,12 @@ def reader_of(path: Path) -> str:
     present = [kind for kind, count in counts.items() if count]
     if not present:
         what = "file matches" if is_pattern(path) else "data in"
-        raise NotFoundError(
-            f"no {what} {path}",
-            "CSV, Parquet or .npz files",
-            "name the file, or its folder",
-        )
+        expected = "CSV, Parquet or .npz files"
+        raise NotFoundError(f"no {what} {path}", expected, "name the file, or its folder")
     if len(present) > 1:
         listed = ", ".join(f"{counts[kind]} of {kind}" for kind in present)
-        raise UsageError(
-            f"{path} has files of several kinds: {listed}",
-            "one kind",
-            f"name a pattern such as {path}/*.{present[0]}",
-        )
+        fix = f"name a pattern such as {path}/*.{present[0]}"
+        raise UsageError(f"{path} has files of several kinds: {listed}", "one kind", fix)
     return present[0]
 
 
@@ -69,23 +64,6 @@ class PathSummary:
     assumed: list[str]
 
 
-def examine(
-    reader: str,
-    path: Path,
-    *,
-    name: str,
-    tickers: Sequence[str],
-    timeframe: str,
-    adjust: bool | None,
-    options: Mapping[str, Any],
-) -> Inspection:
-    """Inspect bars with a reader; errors in the files are not raised."""
-    result: Inspection = registry.load("readers", reader).examine(
-        path, name=name, tickers=tickers, timeframe=timeframe, adjust=adjust, **options
-    )
-    return result
-
-
 def inspect_path(
     reader: str,
     path: Path,
@@ -101,15 +79,10 @@ def inspect_path(
     Intraday stamps are read as opens: most vendors write opens, and a bar is then known later
     rather than earlier. Stamps without a zone are UTC unless the name of their column has another.
     """
-
-    def examined(settings: Mapping[str, Any]) -> Inspection:
-        return examine(
-            reader, path, name=name, tickers=tickers, timeframe=timeframe, adjust=adjust,
-            options=settings,
-        )  # fmt: skip
-
+    examine = partial(registry.load("readers", reader).examine, path, name=name, adjust=adjust)
+    examine = partial(examine, tickers=tickers, timeframe=timeframe)
     settings = {key: value for key, value in options.items() if value}
-    result = examined(settings)
+    result: Inspection = examine(**settings)
     if not result.timeframe or is_dated(result.timeframe):
         return PathSummary(result, settings, [])
     assumed: dict[str, str] = {}
@@ -133,7 +106,7 @@ def inspect_path(
             "they are local times"
         )
     settings |= assumed
-    return PathSummary(examined(settings), settings, words)
+    return PathSummary(examine(**settings), settings, words)
 
 
 def _is_zone(name: str) -> bool:

@@ -57,9 +57,8 @@ def class_data(
         raise UsageError(f"slot {slot} is a {section.task} slot", "a slot that classifies")
     # Before any file is read.
     classify.require_metric(section.metric)
-    train, held_out = load_sequences(
-        config, section.dataset, training=training, validation=validation
-    )
+    files = {"training": training, "validation": validation}
+    train, held_out = load_sequences(config, section.dataset, **files)
     if stats is not None:
         stats.require(train.feature_names, "the given feature stats")
         train = replace(train, stats=stats)
@@ -82,11 +81,7 @@ def read_stats(path: Path) -> FeatureStats:
 
 
 def load_sequences(
-    config: Config,
-    name: str,
-    *,
-    training: Path | None = None,
-    validation: Path | None = None,
+    config: Config, name: str, *, training: Path | None = None, validation: Path | None = None
 ) -> tuple[Sequences, Sequences | None]:
     """Return training samples, and validation samples if the dataset has a file of them.
 

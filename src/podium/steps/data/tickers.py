@@ -59,10 +59,8 @@ def require_listed(name: str, listed: Sequence[str], tickers: Sequence[str]) -> 
         if ticker not in listed:
             fix = suggest(ticker, unknown or listed)
             if unknown:
-                fix += (
-                    f"; if it was renamed to {' or '.join(unknown[:3])}, restore the old name, or "
-                    "train again"
-                )
+                renamed = f"if it was renamed to {' or '.join(unknown[:3])}"
+                fix += f"; {renamed}, restore the old name, or train again"
             what = f"the model was trained on ticker '{ticker}', which dataset '{name}'"
             problems.add(f"{what} does not list", "every ticker of the model", fix)
     DataError.raise_for(problems)
@@ -83,12 +81,8 @@ def ends_early(project: Project, data: SlotData) -> str:
             for ticker, row in zip(view.tickers, last.tolist(), strict=True)
             if data.test_start <= row < len(view) - 1
         ]
-        return (
-            f"bars end before the test: {', '.join(gone)}; their positions are sold at the "
-            "last price"
-            if gone
-            else ""
-        )
+        sold = "their positions are sold at the last price"
+        return f"bars end before the test: {', '.join(gone)}; {sold}" if gone else ""
     if project.config.datasets[section.dataset].align != "intersection":
         return ""
     apart = _apart(project.config, section.dataset, view.tickers)
