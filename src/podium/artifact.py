@@ -193,8 +193,7 @@ def verify(folder: Path, artifact_hash: str) -> Mapping[str, Any]:
     data, files = _named(folder, artifact_hash)
     for name in files:
         read_checked(folder, files, name)
-    manifest: dict[str, Any] = json.loads(data)
-    return manifest
+    return dict(json.loads(data))
 
 
 def require_servable(folder: Path, artifact_hash: str) -> None:

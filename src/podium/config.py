@@ -158,7 +158,7 @@ def load(
         raise UsageError(f"{path} cannot be read as TOML: {error}") from None
     # Names may refer to the project's plugins, which are not run here.
     plugin.use(root)
-    reader = _Reader(FILE)
+    reader = _Reader()
     known = [*_SECTIONS, *_TABLES, "metrics", "space", "policy", "policies"]
     reader.require_keys(raw, known, "")
     overrides = _environment(os.environ if environ is None else environ)
@@ -201,13 +201,12 @@ def load(
 class _Reader:
     """Reads sections into their dataclasses and collects problems."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self) -> None:
         self.problems = Problems()
         self.origins: dict[str, str] = {}
 
     def require_keys(self, table: Mapping[str, Any], known: Collection[str], where: str) -> None:
-        place = f"[{where}] of {self.file}" if where else self.file
+        place = f"[{where}] of {FILE}" if where else FILE
         for key in table:
             self.problems.require_known(key, known, f"unknown key '{key}' in {place}")
 
@@ -222,7 +221,7 @@ class _Reader:
     def table(self, value: Any, where: str) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
-        self.problems.add(f"{where} is {value!r} in {self.file}", "a table")
+        self.problems.add(f"{where} is {value!r} in {FILE}", "a table")
         return {}
 
     def section(
@@ -242,11 +241,11 @@ class _Reader:
             if key in overrides:
                 raw, self.origins[key] = overrides[key]
             elif part.name in table:
-                raw, self.origins[key] = table[part.name], self.file
+                raw, self.origins[key] = table[part.name], FILE
             else:
                 self.origins[key] = "default"
                 if part.name in required:
-                    self.problems.add(f"'{part.name}' is missing in [{where}] of {self.file}")
+                    self.problems.add(f"'{part.name}' is missing in [{where}] of {FILE}")
                 continue
             inner = (get_args(hints[part.name]) or (None,))[-1]
             if isinstance(inner, type) and is_dataclass(inner):
@@ -279,12 +278,12 @@ class _Reader:
             registry.constant("tasks", slot.task, what) for what in ("NEEDS", "TAKES", "USUAL")
         )
         self.problems.extend(
-            Problem(f"'{key}' is missing in {where} of {self.file}")
+            Problem(f"'{key}' is missing in {where} of {FILE}")
             for key in needs
             if origins[key] == "default"
         )
         self.problems.extend(
-            Problem(f"{where} of {self.file} sets {key}", f"only keys of the task '{slot.task}'")
+            Problem(f"{where} of {FILE} sets {key}", f"only keys of the task '{slot.task}'")
             for key, origin in origins.items()
             if origin != "default" and key not in (*_OF_EVERY_TASK, *needs, *takes)
         )
@@ -309,7 +308,7 @@ class _Reader:
         policy: Policy = {}
         for stage, gates in self.table(value, where).items():
             if stage not in ("beta", "champion"):
-                self.problems.add(f"{where}.{stage} in {self.file}", "beta or champion")
+                self.problems.add(f"{where}.{stage} in {FILE}", "beta or champion")
             for gate, limits in self.table(gates, f"{where}.{stage}").items():
                 self.require_member("gates", gate, f"[{where}.{stage}]")
                 limits = self.table(limits, f"{where}.{stage}.{gate}")

@@ -66,12 +66,8 @@ class FeatureStats:
         std = np.nanstd(values, axis=0)
         # A constant feature carries no information; dividing by a tiny std would amplify rounding.
         flat = std <= np.maximum(1e-7 * np.abs(mean), SMALLEST)
-        return cls(
-            tuple(names),
-            tuple(mean.tolist()),
-            tuple(np.where(flat, 1.0, std).tolist()),
-            len(values),
-        )
+        std[flat] = 1.0
+        return cls(tuple(names), tuple(mean.tolist()), tuple(std.tolist()), len(values))
 
     def apply(self, x: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scaled samples with missing values filled from the past and zeros after the last step.

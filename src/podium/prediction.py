@@ -380,9 +380,8 @@ class ClassPrediction:
     @classmethod
     def averaged(cls, members: Sequence[ClassPrediction]) -> ClassPrediction:
         """Mean of several models' probabilities for the same samples."""
-        return replace(
-            members[0], probabilities=np.mean([one.probabilities for one in members], axis=0)
-        )
+        mean = np.mean([one.probabilities for one in members], axis=0)
+        return replace(members[0], probabilities=mean)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -395,8 +394,7 @@ class ClassPrediction:
     @property
     def chosen(self) -> Indices:
         """Most probable class of each sample, (N,) int64; the first one of ties."""
-        classes: Indices = np.argmax(self.probabilities, axis=1).astype(np.int64)
-        return classes
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def _parsed(values: Floats, windows: int) -> tuple[Form, tuple[float, ...], Floats]:

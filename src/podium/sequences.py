@@ -153,10 +153,8 @@ class Sequences:
         Shorter samples are padded. Features and classes must be equal.
         """
         steps = max(training.x.shape[1], validation.x.shape[1])
-        x = [
-            np.pad(part.x, ((0, 0), (0, steps - part.x.shape[1]), (0, 0)))
-            for part in (training, validation)
-        ]
+        parts = (training, validation)
+        x = [np.pad(part.x, ((0, 0), (0, steps - part.x.shape[1]), (0, 0))) for part in parts]
         groups = None
         if training.groups is not None and validation.groups is not None:
             groups = np.concatenate([training.groups, validation.groups])
@@ -279,18 +277,13 @@ class Subset:
 
     def blind(self) -> Subset:
         """The same samples with every class -1, as input for predictions."""
-        return replace(
-            self, sequences=replace(self.sequences, y=np.full_like(self.sequences.y, -1))
-        )
+        unknown = np.full_like(self.sequences.y, -1)
+        return replace(self, sequences=replace(self.sequences, y=unknown))
 
 
 def _mark(values: NDArray[Any] | np.str_) -> int:
     """Hash of 63 bits."""
-    data = (
-        np.ascontiguousarray(values).tobytes()
-        if isinstance(values, np.ndarray)
-        else values.encode()
-    )
+    data = values.encode() if isinstance(values, str) else values.tobytes()
     return int(digest_bytes(data)[:16], 16) >> 1
 
 

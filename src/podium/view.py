@@ -97,14 +97,12 @@ class View:
             level = kind.level(dataset) if hasattr(kind, "level") else None
             computes = _features(features)
             columns = [compute(dataset) for compute in computes]
-        _require_shape(
-            dataset, {f"feature '{spec}'": v for spec, v in zip(features, columns, strict=True)}
-        )
-        _require_shape(dataset, {f"target '{target}': increments": increments})
+        named = {f"feature '{spec}'": v for spec, v in zip(features, columns, strict=True)}
+        _require_shape(dataset, {**named, f"target '{target}': increments": increments})
         if dataset.members is not None:
             increments = np.where(dataset.alive, increments, np.nan)
         with plugin.located_errors():
-            past = kind.aggregate(_trailing_mean(increments, horizon), horizon)
+            past = kind.aggregate(trailing_mean(increments, horizon), horizon)
         if level is not None:
             past[horizon:] += level[:-horizon]
         future = np.full_like(past, np.nan)
@@ -297,7 +295,7 @@ def _bound(compute: Callable[..., Any], given: list[int | str]) -> Callable[[Dat
     return lambda dataset: compute(dataset, *given)
 
 
-def _trailing_mean(values: Floats, bars: int) -> Floats:
+def trailing_mean(values: Floats, bars: int) -> Floats:
     """Mean of each row and the ``bars - 1`` before it; NaN where there are fewer."""
     means = np.full_like(values, np.nan)
     if len(values) >= bars:

@@ -310,10 +310,8 @@ class _Places:
 def _ends(event: Mask) -> list[int]:
     """For each bar the next one with an event, or the end."""
     later = np.append(event.nonzero()[0], event.size)
-    ends: list[int] = later[
-        np.searchsorted(later[:-1], np.arange(event.size), side="right")
-    ].tolist()
-    return ends
+    following = np.searchsorted(later[:-1], np.arange(event.size), side="right")
+    return list(later[following].tolist())
 
 
 def _first(events: Mask) -> int:

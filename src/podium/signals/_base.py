@@ -34,6 +34,20 @@ def finite(forecast: NDArray[np.float64], expected: str) -> NDArray[np.float64]:
     return forecast
 
 
+def silenced(sized: NDArray[np.float64], missing: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Write NaN, no order, into the rows without any forecast."""
+    sized[missing.all(axis=1)] = np.nan
+    return sized
+
+
+def evenly(
+    side: NDArray[np.float64], missing: NDArray[np.bool_], gross: float
+) -> NDArray[np.float64]:
+    """Positions of one size: the gross divided among the items with a forecast."""
+    present = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
+    return silenced(side * (gross / present), missing)
+
+
 def sides(held: ArrayLike | None, items: int) -> NDArray[np.float64]:
     """Sign of each position, 0 for None; DataError for a wrong number of items."""
     if held is None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from podium.errors import UsageError
-from podium.signals._base import checked, sides
+from podium.signals._base import checked, evenly, sides
 
 __all__ = ["weights"]
 
@@ -70,7 +70,4 @@ def weights(
             stays = (side[bar] == 0.0) & (now * known[bar] > leave) & ~missing[bar]
             now = np.where(stays, now, side[bar])
             side[bar] = now
-    present = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
-    sized: NDArray[np.float64] = side * (gross / present)
-    sized[missing.all(axis=1)] = np.nan
-    return sized
+    return evenly(side, missing, gross)

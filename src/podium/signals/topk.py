@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from podium.errors import UsageError
-from podium.signals._base import checked, finite, sides
+from podium.signals._base import checked, finite, sides, silenced
 
 __all__ = ["weights"]
 
@@ -80,9 +80,7 @@ def weights(
         if short:
             side -= (from_end < most) & ~missing
     each = gross / np.maximum(most, 1) / (2 if short else 1)
-    sized: NDArray[np.float64] = side * each
-    sized[missing.all(axis=1)] = np.nan
-    return sized
+    return silenced(side * each, missing)
 
 
 def _buffered(

@@ -141,8 +141,7 @@ class Evaluation:
             ],
             "cost_matrix": self.cost.matrix.tolist() if self.cost else None,
         }
-        result: dict[str, Any] = strict(document)
-        return result
+        return dict(strict(document))
 
 
 def evaluate(
@@ -268,8 +267,7 @@ class ClassDifferences:
 
     def spec(self) -> dict[str, Any]:
         """JSON of everything, null for NaN."""
-        result: dict[str, Any] = strict(asdict(self))
-        return result
+        return dict(strict(asdict(self)))
 
 
 def class_differences(

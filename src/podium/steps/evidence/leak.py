@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from podium import plugin, registry
@@ -40,7 +39,7 @@ from podium.testing.leak import (
 )
 from podium.testing.splitters import cohort, compared_by, copied, two_files
 from podium.trial import BUDGET
-from podium.view import View, arguments
+from podium.view import View, arguments, trailing_mean
 
 # Kinds that can be probed, and the names that a file of each kind must define.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -358,12 +357,8 @@ def _compute(member: _Member, horizon: int) -> Compute:
         return lambda dataset: module.weights(_forecast(dataset))
 
     def known(dataset: Dataset) -> NDArray[Any]:
-        increments = np.asarray(module.increments(dataset))
-        means = np.full(increments.shape, np.nan)
-        if len(increments) >= horizon:
-            windows = sliding_window_view(increments, horizon, axis=0)
-            means[horizon - 1 :] = windows.mean(axis=-1)
-        columns = [increments, module.aggregate(means, horizon)]
+        increments = np.asarray(module.increments(dataset), dtype=np.float64)
+        columns = [increments, module.aggregate(trailing_mean(increments, horizon), horizon)]
         if hasattr(module, "level"):
             columns.append(module.level(dataset))
         return np.stack(columns, axis=-1)

@@ -66,22 +66,12 @@ def planned(
     settings = project.config.tune
     further = settings.seeds - 1
     chosen = best_configs(rows, settings.finalists, direction) if further else []
-    return [
-        (
-            row,
-            [
-                Planned(
-                    PHASE,
-                    rank * further + k,
-                    row.config,
-                    fold=row.fold,
-                    seed=trial_seed(settings.seed, FIRST_SEED - k),
-                )
-                for k in range(further)
-            ],
-        )
-        for rank, row in enumerate(chosen)
-    ]
+    plans: list[tuple[TrialRow, list[Planned]]] = [(row, []) for row in chosen]
+    for rank, (row, trainings) in enumerate(plans):
+        for k in range(further):
+            seed = trial_seed(settings.seed, FIRST_SEED - k)
+            trainings.append(Planned(PHASE, rank * further + k, row.config, row.fold, seed))
+    return plans
 
 
 def train(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist]:
