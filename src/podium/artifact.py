@@ -42,6 +42,7 @@ from podium.sequences import Subset
 from podium.split import Windows
 from podium.view import View
 
+Covariates = Mapping[str, Covariate]
 # In order of preference where the caller names none.
 CHECKPOINTS = ("final_model", "best_model")
 # Hexadecimal digits of the hash in the name of an artefact's folder.
@@ -253,10 +254,9 @@ def _require_nothing_else(folder: Path, files: Mapping[str, str]) -> None:
 
 def section_of(manifest: Mapping[str, Any]) -> SlotSection:
     """Slot settings that a model was trained with."""
-    task: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in manifest["task"].items()
-    }
-    return SlotSection(**task)
+    task = manifest["task"].items()
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in task}
+    return SlotSection(**fields)
 
 
 class Averaged:
@@ -313,12 +313,8 @@ class LoadedModel:
     @overload
     def predict(self, x: NDArray[Any]) -> Floats: ...
     @overload
-    def predict(
-        self, x: Any, *, covariates: Mapping[str, Covariate] = ..., **reading: Any
-    ) -> Any: ...
-    def predict(
-        self, x: Any, *, covariates: Mapping[str, Covariate] | None = None, **reading: Any
-    ) -> Any:
+    def predict(self, x: Any, *, covariates: Covariates = ..., **reading: Any) -> Any: ...
+    def predict(self, x: Any, *, covariates: Covariates | None = None, **reading: Any) -> Any:
         """Forecasts from bars or windows.
 
         Parameters
@@ -409,9 +405,7 @@ class LoadedModel:
             )
         return prediction.mean
 
-    def _of_frame(
-        self, frame: Any, covariates: Mapping[str, Covariate], reading: Mapping[str, Any]
-    ) -> Any:
+    def _of_frame(self, frame: Any, covariates: Covariates, reading: Mapping[str, Any]) -> Any:
         section = self.section
         # A model of a universe reads frames as a universe, unless the caller overrides it.
         options = {name: self.manifest[name] for name in ("align",) if name in self.manifest}

@@ -298,9 +298,8 @@ class _Reader:
         return table
 
     def policies(self, value: Any) -> dict[str, Policy]:
-        policies = {
-            k: self.policy(v, f"policies.{k}") for k, v in self.table(value, "policies").items()
-        }
+        table = self.table(value, "policies")
+        policies = {name: self.policy(v, f"policies.{name}") for name, v in table.items()}
         return {name: stages for name, stages in policies.items() if stages}
 
     def policy(self, value: Any, where: str) -> Policy:
@@ -311,12 +310,11 @@ class _Reader:
                 self.problems.add(f"{where}.{stage} in {FILE}", "beta or champion")
             for gate, limits in self.table(gates, f"{where}.{stage}").items():
                 self.require_member("gates", gate, f"[{where}.{stage}]")
-                limits = self.table(limits, f"{where}.{stage}.{gate}")
+                place = f"{where}.{stage}.{gate}"
+                limits = self.table(limits, place)
                 for limit, number in limits.items():
                     if isinstance(number, bool) or not isinstance(number, int | float):
-                        self.problems.add(
-                            f"{where}.{stage}.{gate}.{limit} is {number!r}", "a number"
-                        )
+                        self.problems.add(f"{place}.{limit} is {number!r}", "a number")
                 policy.setdefault(stage, {})[gate] = limits
         return policy
 

@@ -110,12 +110,8 @@ class Dataset:
             return self
         order = [self.tickers.index(t) for t in tickers]
         columns = {name: np.ascontiguousarray(v[:, order]) for name, v in self.fields.items()}
-        selected = replace(
-            self,
-            tickers=tuple(tickers),
-            fields=columns,
-            covariates=self._known(tickers, self.times),
-        )
+        known = self._known(tickers, self.times)
+        selected = replace(self, tickers=tuple(tickers), fields=columns, covariates=known)
         return selected if self.members is None else selected.among(self.members[:, order])
 
     def realign(self, tickers: Sequence[str]) -> tuple[Dataset, str]:
@@ -152,9 +148,8 @@ class Dataset:
         """Bars ``start`` to ``stop``, the last one excluded."""
         columns = {name: v[start:stop] for name, v in self.fields.items()}
         times = self.times[start:stop]
-        selected = replace(
-            self, times=times, fields=columns, covariates=self._known(self.tickers, times)
-        )
+        known = self._known(self.tickers, times)
+        selected = replace(self, times=times, fields=columns, covariates=known)
         return selected if self.members is None else selected.among(self.members[start:stop])
 
     def _known(self, tickers: Sequence[str], times: Times) -> dict[str, Covariate]:

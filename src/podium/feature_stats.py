@@ -137,9 +137,7 @@ class FeatureStats:
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{place} is not JSON: {error}", "mean and std of each feature"
-            ) from None
+            raise DataError(f"{place} is not JSON: {error}", "mean and std per feature") from None
         if not isinstance(content, dict):
             raise DataError(
                 f"{place} holds a {type(content).__name__}", "an object with mean and std"

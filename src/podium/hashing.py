@@ -7,8 +7,11 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+_compact = partial(json.dumps, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def canonical(value: object) -> str:
@@ -19,9 +22,7 @@ def canonical(value: object) -> str:
     >>> canonical({"b": 1.0, "a": [True, None]})
     '{"a":[true,null],"b":1.0}'
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _compact(value, allow_nan=False)
 
 
 def json_text(value: object) -> str:
@@ -34,9 +35,7 @@ def json_text(value: object) -> str:
     >>> json_text({"loss": float("nan")})
     '{"loss":NaN}'
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
-    )
+    return _compact(value, default=_plain)
 
 
 def _plain(value: object) -> object:

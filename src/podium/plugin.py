@@ -273,9 +273,7 @@ class Fresh(SourceFileLoader):
 class _Finder:
     """Finds ``podium_plugins.<kind>.<name>`` in the project, in worker processes too."""
 
-    def find_spec(
-        self, fullname: str, path: object = None, target: object = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
         """Spec of a module in the project's plugin folder; None for other modules."""
         package, *inner = fullname.split(".")
         if package != PACKAGE or _root is None or len(inner) > 2:

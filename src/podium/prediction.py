@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ class Prediction:
     @classmethod
     def of(
         cls, windows: Windows, outputs: Floats, form: Form = "mean", levels: Sequence[float] = ()
-    ) -> Prediction:
+    ) -> Self:
         """Prediction of these windows, in their order.
 
         Parameters
@@ -93,9 +93,7 @@ class Prediction:
         return cls(*index, values, form, tuple(levels))
 
     @classmethod
-    def of_quantiles(
-        cls, windows: Windows, quantiles: Floats, levels: Sequence[float]
-    ) -> Prediction:
+    def of_quantiles(cls, windows: Windows, quantiles: Floats, levels: Sequence[float]) -> Self:
         """Quantiles of these windows, in their order.
 
         Parameters
@@ -131,9 +129,7 @@ class Prediction:
         return cls.of(windows, positions, "positions")
 
     @classmethod
-    def read(
-        cls, values: NDArray[np.floating], index: Index, tickers: tuple[str, ...]
-    ) -> Prediction:
+    def read(cls, values: NDArray[np.floating], index: Index, tickers: tuple[str, ...]) -> Self:
         """Prediction from stored :attr:`values`.
 
         Parameters

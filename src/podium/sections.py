@@ -94,9 +94,8 @@ def _is_hook(command: Command) -> bool:
         words = shlex.split(command) if isinstance(command, str) else command
     except ValueError:  # a quote that is not closed
         return False
-    return all(isinstance(word, str) and "\0" not in word for word in words) and bool(
-        not words or words[0]
-    )
+    valid = all(isinstance(word, str) and "\0" not in word for word in words)
+    return valid and (not words or words[0] != "")
 
 
 _SIZE: Check = (lambda text: not text or size_of(text) > 0, "a size such as 4GiB")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.arrays import Times
+from podium.arrays import Mask, Times
 from podium.errors import DataError, Problems
 from podium.feature_stats import FeatureStats
 from podium.hashing import canonical, digest_bytes
@@ -298,9 +298,7 @@ class _Check:
     def add(self, found: str, expected: str, fix: str = "") -> None:
         self.problems.add(f"{self.name}: {found}", expected, fix)
 
-    def refuse(
-        self, bad: NDArray[np.bool_], found: str, expected: str, fix: str = "", **values: Any
-    ) -> bool:
+    def refuse(self, bad: Mask, found: str, expected: str, fix: str = "", **values: Any) -> bool:
         """Add a problem for the bad samples; ``found`` formats the first one and its values."""
         rows = np.flatnonzero(bad)
         if len(rows):
@@ -411,9 +409,7 @@ class _Check:
             return None, ()
         return labels, names
 
-    def _named(
-        self, texts: NDArray[np.str_], class_names: tuple[str, ...]
-    ) -> NDArray[np.int64] | None:
+    def _named(self, texts: NDArray[np.str_], class_names: tuple[str, ...]) -> Indices | None:
         """Position of each text in the names, which give every file the same numbers."""
         unknown = [text for text in np.unique(texts).tolist() if text not in class_names]
         if unknown:

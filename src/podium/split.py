@@ -177,9 +177,7 @@ class Split:
         """
         if self.horizon and self.times is not None:
             seconds = self.times.astype("datetime64[s]").astype("int64")
-            bounds = [
-                [seconds[f.train].tolist(), seconds[f.validation].tolist()] for f in self.folds
-            ]
+            bounds = [[seconds[n].tolist() for n in (f.train, f.validation)] for f in self.folds]
             return digest([self.name, self.parameters, self.horizon, bounds])
         rows = [[f.train.tolist(), f.validation.tolist()] for f in self.folds]
         return digest([self.name, self.parameters, rows, self._known()])

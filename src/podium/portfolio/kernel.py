@@ -267,9 +267,8 @@ def _walk(
         if which is None or which.size:
             weights_now = targets[:, bar - 1] if which is None else targets[which, bar - 1]
             gaps = None if no_fill is None else no_fill[bar]
-            walk.unfilled.add(
-                bar, book.order(bar, which, weights_now, fills[bar], volume_now, gaps)
-            )
+            dropped = book.order(bar, which, weights_now, fills[bar], volume_now, gaps)
+            walk.unfilled.add(bar, dropped)
         if no_close is not None:
             walk.delisted.add(bar, book.liquidate(bar, no_close[bar], marks[bar], volume_now))
             end = bar + 1 + _first(no_close[bar + 1 : end] & (book.held != 0.0).any(axis=0))

@@ -187,9 +187,7 @@ class LocalRunner(Runner):
         seconds = time.monotonic() - worker.since
         tasks, worker.tasks = worker.tasks, {}
         self._restart(worker)
-        return [
-            Ended(task, State.FAILED, seconds=seconds, reason=reason) for task in tasks.values()
-        ]
+        return [Ended(t, State.FAILED, seconds=seconds, reason=reason) for t in tasks.values()]
 
     def _receive(self, worker: _Worker) -> list[Ended]:
         try:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.signals._base import checked, finite, silenced
 
 __all__ = ["weights"]
 
 
-def weights(
-    forecast: ArrayLike, *, gross: float = 1.0, neutral: bool = False
-) -> NDArray[np.float64]:
+def weights(forecast: ArrayLike, *, gross: float = 1.0, neutral: bool = False) -> Floats:
     """Target weights proportional to each forecast.
 
     Parameters

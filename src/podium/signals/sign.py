@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.signals._base import checked, evenly
 
 __all__ = ["weights"]
 
 
-def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
+def weights(forecast: ArrayLike, *, gross: float = 1.0) -> Floats:
     """Target weights of equal size by the sign of each forecast.
 
     Parameters

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.errors import UsageError
 from podium.signals._base import checked, evenly, sides
 
@@ -18,7 +19,7 @@ def weights(
     leave: float | None = None,
     held: ArrayLike | None = None,
     gross: float = 1.0,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Target weights of equal size for the items with a forecast beyond a threshold.
 
     Parameters

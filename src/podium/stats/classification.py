@@ -183,9 +183,7 @@ def evaluate(
     precision, recall, f1 = rates(counts)
     drawn = curves(labels, scores)
     table = reliability(labels, scores)
-    pr_auc, roc_auc = (
-        np.array([getattr(c, area) for c in drawn]) for area in ("pr_auc", "roc_auc")
-    )
+    pr_auc, roc_auc = np.array([(c.pr_auc, c.roc_auc) for c in drawn]).T
     return Evaluation(
         class_names=names,
         samples=len(labels),

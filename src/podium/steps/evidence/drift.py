@@ -79,9 +79,7 @@ def store_baseline(project: Project, tx: Transaction, artifact_hash: str, traini
     except DataError:
         # Too few bars for a baseline; `training_drift` reports that.
         return
-    stored = {
-        name: values.tolist() for name, values in asdict(baseline).items() if name != "window"
-    }
+    stored = {n: values.tolist() for n, values in asdict(baseline).items() if n != "window"}
     stored |= {"window": baseline.window, "asked": window, "features": list(training.feature_names)}
     forecasts.put_baseline(project.ledger, tx, artifact_hash, stored)
 

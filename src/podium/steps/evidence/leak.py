@@ -489,6 +489,5 @@ def _planted(split: Split) -> Iterator[Split]:
     """The split once per fold, with a validation sample in the training of that fold."""
     for place, fold in enumerate(split.folds):
         leaking = Fold(fold.number, np.union1d(fold.train, fold.validation[:1]), fold.validation)
-        yield replace(
-            split, folds=(*split.folds[:place], leaking, *split.folds[place + 1 :]), paths=()
-        )
+        folds = (*split.folds[:place], leaking, *split.folds[place + 1 :])
+        yield replace(split, folds=folds, paths=())

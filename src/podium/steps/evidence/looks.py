@@ -65,8 +65,8 @@ def selection_bias_of(
         assert isinstance(data, SlotData)
         forecasts = [arrays[str(trial.prediction_hash)] for trial in with_forecasts]
         returns = _returns(project, data, Index.unpack(arrays[index_hash]), forecasts)
-        given_up = reads.count_pruned_configs(ledger, tx, data.slot)
-        return selection_bias.bias_of_returns(returns, place[chosen], n_trials, given_up)
+        pruned = reads.count_pruned_configs(ledger, tx, data.slot)
+        return selection_bias.bias_of_returns(returns, place[chosen], n_trials, pruned)
     if chosen not in {trial.config_hash for trial in with_losses} or naive.loss_hash is None:
         return selection_bias.no_bias(n_trials, "the chosen config has no losses on these windows")
     units = data.units(arrays[index_hash])

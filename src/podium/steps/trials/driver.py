@@ -126,9 +126,8 @@ def begin(context: StudyContext, run: SearchRun, stride: int = 1) -> None:
         outputs = {"planned": planned, "family": family, "chosen": chosen}
         context.put_receipt(CHOICES, inputs, outputs)
     if model := chosen.get("auto"):
-        context.project.reporter.say(
-            f"{context.slot}: {family} is modelled by {model}: {chosen['why']}"
-        )
+        message = f"{context.slot}: {family} is modelled by {model}: {chosen['why']}"
+        context.project.reporter.say(message)
 
 
 def run_search(context: StudyContext, run: SearchRun) -> list[TrialRow]:
@@ -163,10 +162,8 @@ def run_search(context: StudyContext, run: SearchRun) -> list[TrialRow]:
 
 def _rows_of(context: StudyContext, run: SearchRun) -> list[TrialRow]:
     """The run's trials on record."""
-    numbers, family = set(run.numbers), run.family
-    return [
-        row for row in context.rows(run.phase) if row.family == family and row.number in numbers
-    ]
+    numbers, rows = set(run.numbers), context.rows(run.phase)
+    return [row for row in rows if row.family == run.family and row.number in numbers]
 
 
 def _run(context: StudyContext, run: SearchRun) -> list[TrialRow]:
@@ -274,9 +271,8 @@ class SearchFeedback:
         self.failed = {row.id for row in context.rows(RETRIED)}
         mine = [row for row in context.rows(KNOWN) if row.family == family]
         if mine:
-            context.project.reporter.say(
-                f"{context.slot}: {len(mine)} trials of {family} were on record"
-            )
+            message = f"{context.slot}: {len(mine)} trials of {family} were on record"
+            context.project.reporter.say(message)
             self.tell([replace(row, number=row.number - mine[-1].number - 1) for row in mine])
 
     def tell(self, rows: Sequence[TrialRow]) -> None:

@@ -180,9 +180,7 @@ class PruningRun:
 
         rows = train(plans, until=rungs[0], next_until=next_until)
         self.curves.update(self._read([row.id for row in rows]))
-        return [
-            as_pruned(row, self.pruned[row.id]) if row.id in self.pruned else row for row in rows
-        ]
+        return [as_pruned(r, self.pruned[r.id]) if r.id in self.pruned else r for r in rows]
 
     def best_before_pruning(self, row: TrialRow) -> float:
         """Best score of a pruned trial, lower is better; NaN if curves are in another metric."""
