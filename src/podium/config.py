@@ -175,10 +175,8 @@ def load(
         for name, kind in _TABLES.items()
     }
     tables["slots"] = {name: reader.by_task(name, s) for name, s in tables["slots"].items()}
-    space = {
-        k: reader.table(v, f"space.{k}")
-        for k, v in reader.table(raw.get("space", {}), "space").items()
-    }
+    families = reader.table(raw.get("space", {}), "space")
+    space = {name: reader.table(value, f"space.{name}") for name, value in families.items()}
     for family in space:
         reader.require_member("families", family, f"[space.{family}]")
     metrics = reader.directions(raw.get("metrics", {}))
@@ -212,10 +210,8 @@ class _Reader:
 
     def require_member(self, kind: str, name: str, where: str) -> None:
         if not registry.exists(kind, name):
-            self.problems.add(
-                f"{where} names '{name}', which is not in {kind}",
-                fix=suggest(name, registry.names(kind)),
-            )
+            fix = suggest(name, registry.names(kind))
+            self.problems.add(f"{where} names '{name}', which is not in {kind}", fix=fix)
             self.problems.extend(p for p in registry.misplaced(kind) if p not in self.problems)
 
     def table(self, value: Any, where: str) -> dict[str, Any]:

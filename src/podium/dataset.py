@@ -154,8 +154,5 @@ class Dataset:
 
     def _known(self, tickers: Sequence[str], times: Times) -> dict[str, Covariate]:
         """Covariates without rows of other tickers or of the bars' future."""
-        last = times[-1] if len(times) else None
-        return {
-            name: one.known_by(tickers, last, SECONDS[self.timeframe])
-            for name, one in self.covariates.items()
-        }
+        last, bar = times[-1] if len(times) else None, SECONDS[self.timeframe]
+        return {name: one.known_by(tickers, last, bar) for name, one in self.covariates.items()}

@@ -343,16 +343,13 @@ class _Check:
         at_end = np.arange(steps) >= steps - of_mask[:, np.newaxis]
         front = (counts == at_begin).all(axis=1)
         back = ~front & (counts == at_end).all(axis=1)
+        differ = of_mask != (of_mask if lengths is None else lengths)
         wrong = [
             self.refuse(bad, f"mask {what} at sample {{row}}", expected)
             for bad, what, expected in (
                 (~(front | back), "has a hole", "contiguous steps"),
                 (of_mask == 0, "has no valid step", "at least one"),
-                (
-                    of_mask != (of_mask if lengths is None else lengths),
-                    "and lengths differ",
-                    "one of them, or equal values",
-                ),
+                (differ, "and lengths differ", "one of them, or equal values"),
             )
         ]
         if any(wrong):

@@ -370,11 +370,9 @@ def _require_own(
 def _require_shape(dataset: Dataset, arrays: Mapping[str, Floats]) -> None:
     """Refuse arrays without one column per ticker."""
     shape = (len(dataset), len(dataset.tickers))
+    expected = f"{shape}: one row per bar, one column per ticker"
     DataError.raise_for(
-        Problem(
-            f"{name} has shape {np.shape(values)}",
-            f"{shape}: one row per bar, one column per ticker",
-        )
+        Problem(f"{name} has shape {np.shape(values)}", expected)
         for name, values in arrays.items()
         if np.shape(values) != shape
     )

@@ -191,11 +191,8 @@ def simulate_stack(
     impact, rates = options.get("impact"), options.get("rates")
     limits = options.get("limits") or Limits()
     _require_options(execution, opens, costs, initial_cash)
-    market = _inputs.market_of(
-        prices,
-        opens if execution == "next_open" else None,
-        None if impact is None else impact.volume,
-    )
+    fills = opens if execution == "next_open" else None
+    market = _inputs.market_of(prices, fills, None if impact is None else impact.volume)
     bars, items = market.marks.shape
     fee_bps, slippage_bps, terms = _terms(options, costs, impact, limits, items)
     targets, ordered = _inputs.targets_of(weights, market.marks.shape)
@@ -323,14 +320,9 @@ def _terms(
     options: SimulateOptions, costs: Costs, impact: Impact | None, limits: Limits, items: int
 ) -> tuple[float | Floats, float | Floats, Terms]:
     """Fee and slippage in basis points, and all terms as fractions."""
+    expected = "basis points of at least 0 and below 10000"
     fee, slippage, spread = (
-        _inputs.per_item(
-            name,
-            bps,
-            items,
-            lambda bps: (bps >= 0.0) & (bps < 1e4),
-            "basis points of at least 0 and below 10000",
-        )
+        _inputs.per_item(name, bps, items, lambda bps: (bps >= 0.0) & (bps < 1e4), expected)
         for name, bps in (
             ("fee_bps", options.get("fee_bps", 0.0)),
             ("slippage_bps", options.get("slippage_bps", 0.0)),

@@ -374,10 +374,8 @@ def _units(
         of = np.unique(groups, return_inverse=True)[1]
         times = np.ones(int(of.max()) + 1, dtype=np.int64)
     cells = [of * square + truth * classes + each for each in chosen]
-    counts = np.stack(
-        [np.bincount(c, minlength=len(times) * square).reshape(len(times), square) for c in cells],
-        axis=1,
-    )
+    flat = [np.bincount(cell, minlength=len(times) * square) for cell in cells]
+    counts = np.stack([count.reshape(len(times), square) for count in flat], axis=1)
     if groups is not None:
         counts, times = np.unique(counts, axis=0, return_counts=True)
     return counts.reshape(len(times), 2, classes, classes), times

@@ -116,7 +116,7 @@ class _ProbeData:
     dataset: Dataset
     view_of: Callable[[Dataset], View]
     horizon: int
-    synthetic: bool
+    synthetic: bool = False
 
 
 def leak(
@@ -264,13 +264,8 @@ def _probe_data(project: Project | None, slot: str | None) -> _ProbeData:
 
 def _probe_data_of(data: SlotData) -> _ProbeData:
     # The probe must not read the sealed test.
-    return _ProbeData(
-        f"{data.slot} before its test",
-        data.dataset.slice(0, data.test_start),
-        partial(view_of, section=data.section),
-        data.section.horizon,
-        synthetic=False,
-    )
+    before, view = data.dataset.slice(0, data.test_start), partial(view_of, section=data.section)
+    return _ProbeData(f"{data.slot} before its test", before, view, data.section.horizon)
 
 
 def _probe(member: _Member, data: _ProbeData, at: int | None, seeds: int) -> ProbeResult:
@@ -309,12 +304,8 @@ def _probe(member: _Member, data: _ProbeData, at: int | None, seeds: int) -> Pro
         names = (_column(member.kind, column, tickers) for column in sorted(blind))
         return replace(result, blind=tuple(names))
     leak = replace(leak, bar=leak.bar + start)
-    return replace(
-        result,
-        leak=leak,
-        time=str(data.dataset.times[leak.bar]),
-        column=_column(member.kind, leak.column, tickers),
-    )
+    column = _column(member.kind, leak.column, tickers)
+    return replace(result, leak=leak, time=str(data.dataset.times[leak.bar]), column=column)
 
 
 def _probe_seed(member: _Member, data: _ProbeData, part: Dataset, at: int, seed: int) -> Sight:
@@ -466,10 +457,8 @@ def _split_data(
             rng = np.random.default_rng(seed)
             horizon, window = int(rng.integers(1, 20)), int(rng.integers(2, 20))
             bars = series.bars(420, seed=seed)
-            yield (
-                f"synthetic bars, horizon {horizon}, window {window}",
-                series.view(bars, horizon=horizon, window=window),
-            )
+            view = series.view(bars, horizon=horizon, window=window)
+            yield f"synthetic bars, horizon {horizon}, window {window}", view
 
 
 def _arguments(what: str, module: ModuleType) -> dict[str, Any]:

@@ -168,11 +168,8 @@ def _rows_of(context: StudyContext, run: SearchRun) -> list[TrialRow]:
 
 def _run(context: StudyContext, run: SearchRun) -> list[TrialRow]:
     project, data, search = context.project, context.data, run.search
-    job = replace(
-        execute.job_of(data, context.split, run.family),
-        save_to=run.save_to,
-        pause_to=str(project.paused),
-    )
+    job = execute.job_of(data, context.split, run.family)
+    job = replace(job, save_to=run.save_to, pause_to=str(project.paused))
     callback = execute.Progress(project, run.label, len(run.numbers), context.data.direction)
     train = partial(
         execute.run, context, job, callback=callback, runner=run.runner, store_model=run.store_model

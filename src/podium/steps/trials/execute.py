@@ -255,10 +255,8 @@ def _not_ended(project: Project, trials: Sequence[NewTrial]) -> int:
 def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> list[TrialRow]:
     """Rows in the order of the plans; two plans of one trial have its row twice."""
     rows = project.ledger.read(reads.trials_by_id, ids)
-    return [
-        replace(rows[id_], phase=plan.phase, number=plan.number)
-        for id_, plan in zip(ids, plans, strict=True)
-    ]
+    pairs = zip((rows[id_] for id_ in ids), plans, strict=True)
+    return [replace(row, phase=plan.phase, number=plan.number) for row, plan in pairs]
 
 
 def _put_index(project: Project, tx: Transaction, data: TaskData, fold: Fold) -> str | None:
