@@ -166,8 +166,10 @@ class Covariate:
 
     def with_values(self, rows: NDArray[np.bool_], new: Mapping[str, Floats]) -> Covariate:
         """Copy with other values in some rows; unknown values stay NaN."""
-        known = {name: rows & np.isfinite(column) for name, column in self.values.items()}
-        values = {n: np.where(known[n], new[n], column) for n, column in self.values.items()}
+        values = {
+            name: np.where(rows & np.isfinite(column), new[name], column)
+            for name, column in self.values.items()
+        }
         return replace(self, values=values)
 
     def content(self) -> list[bytes]:
