@@ -394,9 +394,8 @@ class LoadedModel:
             centered=registry.load("targets", section.target).CENTERED,
         )
         item = np.arange(len(inputs), dtype=np.int64)
-        prediction: Prediction = self.model.predict(
-            Windows(view, item, np.full_like(item, section.window - 1))
-        )
+        windows = Windows(view, item, np.full_like(item, section.window - 1))
+        prediction: Prediction = self.model.predict(windows)
         if not np.isfinite(prediction.mean).all():
             raise DataError(
                 f"the family {self.manifest['family']} does not forecast from features alone",

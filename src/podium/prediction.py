@@ -342,7 +342,7 @@ class ClassPrediction:
     @classmethod
     def read(
         cls, values: NDArray[np.floating], rows: Indices, class_names: tuple[str, ...]
-    ) -> ClassPrediction:
+    ) -> Self:
         """Prediction from stored :attr:`values`.
 
         Parameters

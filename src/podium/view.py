@@ -284,9 +284,8 @@ def arguments(name: str, given: Sequence[str], compute: Callable[..., Any]) -> l
         expected = f"at most {len(takes)} whole number(s) above 0"
         if any(texts):
             kinds = ("a whole number above 0", "a text")
-            expected = ", ".join(
-                f"{one.name} ({kinds[text]})" for one, text in zip(takes, texts, strict=True)
-            )
+            pairs = zip(takes, texts, strict=True)
+            expected = ", ".join(f"{one.name} ({kinds[text]})" for one, text in pairs)
         raise UsageError(f"feature '{':'.join([name, *given])}'", f"'{name}' and {expected}")
     return [word if text else int(word) for word, text in zip(given, texts, strict=False)]
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from podium import registry
-from podium.errors import NotFoundError, Problem, TimeOverError, UsageError
+from podium.errors import NotFoundError, TimeOverError, UsageError
 from podium.files import full_disk_explained
 from podium.hashing import digest
 from podium.ledger import writes
@@ -97,9 +97,8 @@ def search_question(project: Project, schedule_name: str = "") -> dict[str, str 
     """
     settings = project.config.tune
     if not registry.exists("searches", settings.search):
-        raise UsageError.of(
-            [Problem(f"tune.search is '{settings.search}'", ", ".join(registry.names("searches")))]
-        )
+        names = ", ".join(registry.names("searches"))
+        raise UsageError(f"tune.search is '{settings.search}'", names)
     return {
         "search": registry.versioned("searches", settings.search),
         "generation": settings.generation,

@@ -81,9 +81,8 @@ def train(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist]:
     """
     slot, direction = context.slot, context.data.direction
     chosen = planned(context.project, rows, direction)
-    callback = execute.Progress(
-        context.project, f"{slot}: finalists", sum(len(plans) for _, plans in chosen), direction
-    )
+    total = sum(len(plans) for _, plans in chosen)
+    callback = execute.Progress(context.project, f"{slot}: finalists", total, direction)
     try:
         for family in sorted({row.family for row, _ in chosen}):
             plans = [plan for row, of in chosen if row.family == family for plan in of]

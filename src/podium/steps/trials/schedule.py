@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from podium import registry
-from podium.errors import Problem, UsageError
+from podium.errors import UsageError
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
@@ -39,7 +39,7 @@ def schedule_question(project: Project, name: str = "") -> dict[str, str | int]:
     name = name or settings.schedule
     if not registry.exists("schedules", name):
         names = ", ".join(registry.names("schedules"))
-        raise UsageError.of([Problem(f"the schedule is '{name}'", names)])
+        raise UsageError(f"the schedule is '{name}'", names)
     if name == NONE:
         return {}
     # The number of trials that are never pruned depends on the finalists.
