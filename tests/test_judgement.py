@@ -114,13 +114,13 @@ def test_pruned_configs_do_not_shrink_the_expected_maximum():
     one = 0.0008 + 0.01 * rng.standard_normal((900, 1))
     # What survived a schedule is one strategy in five shades.
     returns = one + 1e-5 * rng.standard_normal((900, 5))
-    kind, strict = (bias_of_returns(returns, 0, 60, given_up=n) for n in (0, 55))
+    kind, strict = (bias_of_returns(returns, 0, 60, pruned=n) for n in (0, 55))
     assert kind.trial_sharpe_std < 0.01
     assert strict.trial_sharpe_std == pytest.approx(1 / 30)
     assert strict.deflated_sharpe < kind.deflated_sharpe - 0.1
     # Where those that are left differ by more, that counts.
     wide = np.hstack([returns, -2 * returns, 0.01 - returns])
-    assert bias_of_returns(wide, 0, 60, given_up=50) == bias_of_returns(wide, 0, 60)
+    assert bias_of_returns(wide, 0, 60, pruned=50) == bias_of_returns(wide, 0, 60)
 
 
 def test_losses_are_judged_against_naive_where_no_forecast_was_kept():
@@ -381,7 +381,7 @@ def test_trials_that_kept_losses_alone_are_judged_by_them(project_of):
 def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, monkeypatch):
     seen = {}
 
-    def listening(returns, chosen, n_trials, given_up):
+    def listening(returns, chosen, n_trials, pruned):
         seen["returns"], seen["chosen"] = returns, chosen
         return no_bias(n_trials, "not asked")
 

@@ -42,6 +42,7 @@ from podium.sequences import Subset
 from podium.split import Windows
 from podium.view import View
 
+Covariates = Mapping[str, Covariate]
 # In order of preference where the caller names none.
 CHECKPOINTS = ("final_model", "best_model")
 # Hexadecimal digits of the hash in the name of an artefact's folder.
@@ -193,8 +194,7 @@ def verify(folder: Path, artifact_hash: str) -> Mapping[str, Any]:
     data, files = _named(folder, artifact_hash)
     for name in files:
         read_checked(folder, files, name)
-    manifest: dict[str, Any] = json.loads(data)
-    return manifest
+    return dict(json.loads(data))
 
 
 def require_servable(folder: Path, artifact_hash: str) -> None:
@@ -254,10 +254,9 @@ def _require_nothing_else(folder: Path, files: Mapping[str, str]) -> None:
 
 def section_of(manifest: Mapping[str, Any]) -> SlotSection:
     """Slot settings that a model was trained with."""
-    task: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in manifest["task"].items()
-    }
-    return SlotSection(**task)
+    task = manifest["task"].items()
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in task}
+    return SlotSection(**fields)
 
 
 class Averaged:
@@ -314,12 +313,8 @@ class LoadedModel:
     @overload
     def predict(self, x: NDArray[Any]) -> Floats: ...
     @overload
-    def predict(
-        self, x: Any, *, covariates: Mapping[str, Covariate] = ..., **reading: Any
-    ) -> Any: ...
-    def predict(
-        self, x: Any, *, covariates: Mapping[str, Covariate] | None = None, **reading: Any
-    ) -> Any:
+    def predict(self, x: Any, *, covariates: Covariates = ..., **reading: Any) -> Any: ...
+    def predict(self, x: Any, *, covariates: Covariates | None = None, **reading: Any) -> Any:
         """Forecasts from bars or windows.
 
         Parameters
@@ -399,9 +394,8 @@ class LoadedModel:
             centered=registry.load("targets", section.target).CENTERED,
         )
         item = np.arange(len(inputs), dtype=np.int64)
-        prediction: Prediction = self.model.predict(
-            Windows(view, item, np.full_like(item, section.window - 1))
-        )
+        windows = Windows(view, item, np.full_like(item, section.window - 1))
+        prediction: Prediction = self.model.predict(windows)
         if not np.isfinite(prediction.mean).all():
             raise DataError(
                 f"the family {self.manifest['family']} does not forecast from features alone",
@@ -410,9 +404,7 @@ class LoadedModel:
             )
         return prediction.mean
 
-    def _of_frame(
-        self, frame: Any, covariates: Mapping[str, Covariate], reading: Mapping[str, Any]
-    ) -> Any:
+    def _of_frame(self, frame: Any, covariates: Covariates, reading: Mapping[str, Any]) -> Any:
         section = self.section
         # A model of a universe reads frames as a universe, unless the caller overrides it.
         options = {name: self.manifest[name] for name in ("align",) if name in self.manifest}

@@ -158,7 +158,7 @@ def load(
         raise UsageError(f"{path} cannot be read as TOML: {error}") from None
     # Names may refer to the project's plugins, which are not run here.
     plugin.use(root)
-    reader = _Reader(FILE)
+    reader = _Reader()
     known = [*_SECTIONS, *_TABLES, "metrics", "space", "policy", "policies"]
     reader.require_keys(raw, known, "")
     overrides = _environment(os.environ if environ is None else environ)
@@ -175,10 +175,8 @@ def load(
         for name, kind in _TABLES.items()
     }
     tables["slots"] = {name: reader.by_task(name, s) for name, s in tables["slots"].items()}
-    space = {
-        k: reader.table(v, f"space.{k}")
-        for k, v in reader.table(raw.get("space", {}), "space").items()
-    }
+    families = reader.table(raw.get("space", {}), "space")
+    space = {name: reader.table(value, f"space.{name}") for name, value in families.items()}
     for family in space:
         reader.require_member("families", family, f"[space.{family}]")
     metrics = reader.directions(raw.get("metrics", {}))
@@ -201,28 +199,25 @@ def load(
 class _Reader:
     """Reads sections into their dataclasses and collects problems."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self) -> None:
         self.problems = Problems()
         self.origins: dict[str, str] = {}
 
     def require_keys(self, table: Mapping[str, Any], known: Collection[str], where: str) -> None:
-        place = f"[{where}] of {self.file}" if where else self.file
+        place = f"[{where}] of {FILE}" if where else FILE
         for key in table:
             self.problems.require_known(key, known, f"unknown key '{key}' in {place}")
 
     def require_member(self, kind: str, name: str, where: str) -> None:
         if not registry.exists(kind, name):
-            self.problems.add(
-                f"{where} names '{name}', which is not in {kind}",
-                fix=suggest(name, registry.names(kind)),
-            )
+            fix = suggest(name, registry.names(kind))
+            self.problems.add(f"{where} names '{name}', which is not in {kind}", fix=fix)
             self.problems.extend(p for p in registry.misplaced(kind) if p not in self.problems)
 
     def table(self, value: Any, where: str) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
-        self.problems.add(f"{where} is {value!r} in {self.file}", "a table")
+        self.problems.add(f"{where} is {value!r} in {FILE}", "a table")
         return {}
 
     def section(
@@ -242,11 +237,11 @@ class _Reader:
             if key in overrides:
                 raw, self.origins[key] = overrides[key]
             elif part.name in table:
-                raw, self.origins[key] = table[part.name], self.file
+                raw, self.origins[key] = table[part.name], FILE
             else:
                 self.origins[key] = "default"
                 if part.name in required:
-                    self.problems.add(f"'{part.name}' is missing in [{where}] of {self.file}")
+                    self.problems.add(f"'{part.name}' is missing in [{where}] of {FILE}")
                 continue
             inner = (get_args(hints[part.name]) or (None,))[-1]
             if isinstance(inner, type) and is_dataclass(inner):
@@ -279,12 +274,12 @@ class _Reader:
             registry.constant("tasks", slot.task, what) for what in ("NEEDS", "TAKES", "USUAL")
         )
         self.problems.extend(
-            Problem(f"'{key}' is missing in {where} of {self.file}")
+            Problem(f"'{key}' is missing in {where} of {FILE}")
             for key in needs
             if origins[key] == "default"
         )
         self.problems.extend(
-            Problem(f"{where} of {self.file} sets {key}", f"only keys of the task '{slot.task}'")
+            Problem(f"{where} of {FILE} sets {key}", f"only keys of the task '{slot.task}'")
             for key, origin in origins.items()
             if origin != "default" and key not in (*_OF_EVERY_TASK, *needs, *takes)
         )
@@ -299,9 +294,8 @@ class _Reader:
         return table
 
     def policies(self, value: Any) -> dict[str, Policy]:
-        policies = {
-            k: self.policy(v, f"policies.{k}") for k, v in self.table(value, "policies").items()
-        }
+        table = self.table(value, "policies")
+        policies = {name: self.policy(v, f"policies.{name}") for name, v in table.items()}
         return {name: stages for name, stages in policies.items() if stages}
 
     def policy(self, value: Any, where: str) -> Policy:
@@ -309,15 +303,14 @@ class _Reader:
         policy: Policy = {}
         for stage, gates in self.table(value, where).items():
             if stage not in ("beta", "champion"):
-                self.problems.add(f"{where}.{stage} in {self.file}", "beta or champion")
+                self.problems.add(f"{where}.{stage} in {FILE}", "beta or champion")
             for gate, limits in self.table(gates, f"{where}.{stage}").items():
                 self.require_member("gates", gate, f"[{where}.{stage}]")
-                limits = self.table(limits, f"{where}.{stage}.{gate}")
+                place = f"{where}.{stage}.{gate}"
+                limits = self.table(limits, place)
                 for limit, number in limits.items():
                     if isinstance(number, bool) or not isinstance(number, int | float):
-                        self.problems.add(
-                            f"{where}.{stage}.{gate}.{limit} is {number!r}", "a number"
-                        )
+                        self.problems.add(f"{place}.{limit} is {number!r}", "a number")
                 policy.setdefault(stage, {})[gate] = limits
         return policy
 

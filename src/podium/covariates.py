@@ -166,13 +166,11 @@ class Covariate:
 
     def with_values(self, rows: NDArray[np.bool_], new: Mapping[str, Floats]) -> Covariate:
         """Copy with other values in some rows; unknown values stay NaN."""
-        return replace(
-            self,
-            values={
-                name: np.where(rows & np.isfinite(column), new[name], column)
-                for name, column in self.values.items()
-            },
-        )
+        values = {
+            name: np.where(rows & np.isfinite(column), new[name], column)
+            for name, column in self.values.items()
+        }
+        return replace(self, values=values)
 
     def content(self) -> list[bytes]:
         """Content for the fingerprint, as byte strings."""
@@ -235,9 +233,7 @@ def _require_rows(kind: str, rows: int, parts: Mapping[str, NDArray[Any] | None]
     if kind not in KINDS:
         problems.add(f"a covariate of kind '{kind}'", fix=suggest(kind, KINDS))
     elif (parts["moments"] is None) != (kind == "static"):
-        problems.add(
-            f"moments of a covariate of kind '{kind}'", "none for static, one per row otherwise"
-        )
+        problems.add(f"moments of a {kind} covariate", "none for static, one per row otherwise")
     for name, part in parts.items():
         if part is not None and part.shape != (rows,):
             problems.add(f"'{name}' has shape {part.shape}", f"one per row: ({rows},)")

@@ -110,12 +110,8 @@ class Dataset:
             return self
         order = [self.tickers.index(t) for t in tickers]
         columns = {name: np.ascontiguousarray(v[:, order]) for name, v in self.fields.items()}
-        selected = replace(
-            self,
-            tickers=tuple(tickers),
-            fields=columns,
-            covariates=self._known(tickers, self.times),
-        )
+        known = self._known(tickers, self.times)
+        selected = replace(self, tickers=tuple(tickers), fields=columns, covariates=known)
         return selected if self.members is None else selected.among(self.members[:, order])
 
     def realign(self, tickers: Sequence[str]) -> tuple[Dataset, str]:
@@ -152,15 +148,11 @@ class Dataset:
         """Bars ``start`` to ``stop``, the last one excluded."""
         columns = {name: v[start:stop] for name, v in self.fields.items()}
         times = self.times[start:stop]
-        selected = replace(
-            self, times=times, fields=columns, covariates=self._known(self.tickers, times)
-        )
+        known = self._known(self.tickers, times)
+        selected = replace(self, times=times, fields=columns, covariates=known)
         return selected if self.members is None else selected.among(self.members[start:stop])
 
     def _known(self, tickers: Sequence[str], times: Times) -> dict[str, Covariate]:
         """Covariates without rows of other tickers or of the bars' future."""
-        last = times[-1] if len(times) else None
-        return {
-            name: one.known_by(tickers, last, SECONDS[self.timeframe])
-            for name, one in self.covariates.items()
-        }
+        last, bar = times[-1] if len(times) else None, SECONDS[self.timeframe]
+        return {name: one.known_by(tickers, last, bar) for name, one in self.covariates.items()}

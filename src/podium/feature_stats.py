@@ -66,12 +66,8 @@ class FeatureStats:
         std = np.nanstd(values, axis=0)
         # A constant feature carries no information; dividing by a tiny std would amplify rounding.
         flat = std <= np.maximum(1e-7 * np.abs(mean), SMALLEST)
-        return cls(
-            tuple(names),
-            tuple(mean.tolist()),
-            tuple(np.where(flat, 1.0, std).tolist()),
-            len(values),
-        )
+        std[flat] = 1.0
+        return cls(tuple(names), tuple(mean.tolist()), tuple(std.tolist()), len(values))
 
     def apply(self, x: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scaled samples with missing values filled from the past and zeros after the last step.
@@ -141,9 +137,7 @@ class FeatureStats:
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{place} is not JSON: {error}", "mean and std of each feature"
-            ) from None
+            raise DataError(f"{place} is not JSON: {error}", "mean and std per feature") from None
         if not isinstance(content, dict):
             raise DataError(
                 f"{place} holds a {type(content).__name__}", "an object with mean and std"

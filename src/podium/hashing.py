@@ -7,8 +7,12 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+_compact = partial(json.JSONEncoder, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+_encode = _compact(allow_nan=False).encode
 
 
 def canonical(value: object) -> str:
@@ -19,9 +23,7 @@ def canonical(value: object) -> str:
     >>> canonical({"b": 1.0, "a": [True, None]})
     '{"a":[true,null],"b":1.0}'
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _encode(value)
 
 
 def json_text(value: object) -> str:
@@ -34,9 +36,7 @@ def json_text(value: object) -> str:
     >>> json_text({"loss": float("nan")})
     '{"loss":NaN}'
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain
-    )
+    return _compact(default=_plain).encode(value)
 
 
 def _plain(value: object) -> object:

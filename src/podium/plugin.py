@@ -126,11 +126,7 @@ def version(kind: str, name: str) -> str:
 
 def versions(members: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Versions of the members (kind, name) that are plugins; no plugin is run."""
-    return {
-        f"{kind}/{name}": version(kind, name)
-        for kind, name in members
-        if path_of(kind, name) is not None
-    }
+    return {f"{kind}/{name}": version(kind, name) for kind, name in members if path_of(kind, name)}
 
 
 def load(kind: str, name: str) -> ModuleType:
@@ -159,11 +155,7 @@ def load(kind: str, name: str) -> ModuleType:
     _forget(f"{PACKAGE}.{kind}._")
     with located_errors():
         module = import_module(full)
-    missing = [
-        part
-        for part in CONTRACT[kind]
-        if not any(hasattr(module, name) for name in part.split(" or "))
-    ]
+    missing = [p for p in CONTRACT[kind] if not any(hasattr(module, n) for n in p.split(" or "))]
     if missing:
         _forget(full)
         raise UsageError.of(
@@ -273,9 +265,7 @@ class Fresh(SourceFileLoader):
 class _Finder:
     """Finds ``podium_plugins.<kind>.<name>`` in the project, in worker processes too."""
 
-    def find_spec(
-        self, fullname: str, path: object = None, target: object = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
         """Spec of a module in the project's plugin folder; None for other modules."""
         package, *inner = fullname.split(".")
         if package != PACKAGE or _root is None or len(inner) > 2:

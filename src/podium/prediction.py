@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ class Prediction:
     @classmethod
     def of(
         cls, windows: Windows, outputs: Floats, form: Form = "mean", levels: Sequence[float] = ()
-    ) -> Prediction:
+    ) -> Self:
         """Prediction of these windows, in their order.
 
         Parameters
@@ -93,9 +93,7 @@ class Prediction:
         return cls(*index, values, form, tuple(levels))
 
     @classmethod
-    def of_quantiles(
-        cls, windows: Windows, quantiles: Floats, levels: Sequence[float]
-    ) -> Prediction:
+    def of_quantiles(cls, windows: Windows, quantiles: Floats, levels: Sequence[float]) -> Self:
         """Quantiles of these windows, in their order.
 
         Parameters
@@ -131,9 +129,7 @@ class Prediction:
         return cls.of(windows, positions, "positions")
 
     @classmethod
-    def read(
-        cls, values: NDArray[np.floating], index: Index, tickers: tuple[str, ...]
-    ) -> Prediction:
+    def read(cls, values: NDArray[np.floating], index: Index, tickers: tuple[str, ...]) -> Self:
         """Prediction from stored :attr:`values`.
 
         Parameters
@@ -346,7 +342,7 @@ class ClassPrediction:
     @classmethod
     def read(
         cls, values: NDArray[np.floating], rows: Indices, class_names: tuple[str, ...]
-    ) -> ClassPrediction:
+    ) -> Self:
         """Prediction from stored :attr:`values`.
 
         Parameters
@@ -380,9 +376,8 @@ class ClassPrediction:
     @classmethod
     def averaged(cls, members: Sequence[ClassPrediction]) -> ClassPrediction:
         """Mean of several models' probabilities for the same samples."""
-        return replace(
-            members[0], probabilities=np.mean([one.probabilities for one in members], axis=0)
-        )
+        mean = np.mean([one.probabilities for one in members], axis=0)
+        return replace(members[0], probabilities=mean)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -395,8 +390,7 @@ class ClassPrediction:
     @property
     def chosen(self) -> Indices:
         """Most probable class of each sample, (N,) int64; the first one of ties."""
-        classes: Indices = np.argmax(self.probabilities, axis=1).astype(np.int64)
-        return classes
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def _parsed(values: Floats, windows: int) -> tuple[Form, tuple[float, ...], Floats]:

@@ -278,6 +278,5 @@ def _installed(kind: str, name: str, path: tuple[str, ...]) -> EntryPoints:
 
 
 def _singular(kind: str) -> str:
-    return {"families": "family", "searches": "search", "losses": "loss"}.get(
-        kind, kind.removesuffix("s")
-    )
+    singular = {"families": "family", "searches": "search", "losses": "loss"}
+    return singular.get(kind, kind.removesuffix("s"))

@@ -96,10 +96,7 @@ def resample(
         for walls in (wall[starts], wall[starts] + length)
     )
     stamps = _instant(wall[starts] + length, ahead[starts], length, zone, first=False)
-    keep = slice(
-        0 if closes[0] - fine <= begins[0] else 1,
-        len(starts) - (0 if closes[-1] >= ends[-1] else 1),
-    )
+    keep = slice(int(closes[0] - fine > begins[0]), len(starts) - int(closes[-1] < ends[-1]))
     if keep.stop <= keep.start:
         raise DataError(
             f"dataset '{dataset.name}' has no complete {timeframe} bar from {dataset.times[0]} to "

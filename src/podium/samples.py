@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.arrays import Times
+from podium.arrays import Mask, Times
 from podium.errors import DataError, Problem, Problems, UsageError
 from podium.hashing import digest_bytes
 
@@ -218,9 +218,7 @@ class Samples:
         return "bars" if self.horizon else "positions"
 
 
-def overlapping(
-    starts: Indices, ends: Indices, other_starts: Indices, other_ends: Indices
-) -> NDArray[np.bool_]:
+def overlapping(starts: Indices, ends: Indices, other_starts: Indices, other_ends: Indices) -> Mask:
     """Whether each label shares a position with any of the others, (N,).
 
     Two labels overlap exactly when each starts before the other ends.

@@ -14,6 +14,8 @@ from podium.errors import UsageError
 TIMEFRAMES = ("1M", "5M", "15M", "30M", "1H", "4H", "D", "W")
 TIME = re.compile(r"(\d+(?:\.\d+)?) ?([smhdw])")
 SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B")
+DEVICE = r"auto|cpu|mps|cuda|cuda:\d+(,cuda:\d+)*"
+CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 # A command as a list of words or as one text, or the URL of a webhook.
 Command = tuple[str, ...] | str
 Check = tuple[Callable[[Any], bool], str]
@@ -94,9 +96,8 @@ def _is_hook(command: Command) -> bool:
         words = shlex.split(command) if isinstance(command, str) else command
     except ValueError:  # a quote that is not closed
         return False
-    return all(isinstance(word, str) and "\0" not in word for word in words) and bool(
-        not words or words[0]
-    )
+    valid = all(isinstance(word, str) and "\0" not in word for word in words)
+    return valid and (not words or words[0] != "")
 
 
 _SIZE: Check = (lambda text: not text or size_of(text) > 0, "a size such as 4GiB")
@@ -182,9 +183,7 @@ class DatasetSection:
     align: str = _setting("intersection", check=_one_of("intersection", "union"))
     members: str = ""
     resample: str = _setting("", check=_one_of("", *TIMEFRAMES))
-    day_starts_at: str = _setting(
-        "00:00", check=_like(r"([01]\d|2[0-3]):[0-5]\d", "a time such as 17:00")
-    )
+    day_starts_at: str = _setting("00:00", check=_like(CLOCK, "a time such as 17:00"))
     week_ends: str = _setting("friday", check=_one_of("friday", "sunday"))
     validation: str = ""
     evaluation: str = ""
@@ -300,12 +299,7 @@ class RunnerSection:
     jobs: int = _setting(0, check=_at_least(0))
     max_seconds: float = _setting(0.0, check=_at_least(0))
     max_memory: str = _setting("", check=_SIZE)
-    device: str = _setting(
-        "cpu",
-        check=_like(
-            r"auto|cpu|mps|cuda|cuda:\d+(,cuda:\d+)*", "cpu, cuda, cuda:0,cuda:1, mps or auto"
-        ),
-    )
+    device: str = _setting("cpu", check=_like(DEVICE, "cpu, cuda, cuda:0,cuda:1, mps or auto"))
 
 
 @dataclass(frozen=True, kw_only=True)

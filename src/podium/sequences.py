@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.arrays import Times
+from podium.arrays import Mask, Times
 from podium.errors import DataError, Problems
 from podium.feature_stats import FeatureStats
 from podium.hashing import canonical, digest_bytes
@@ -153,10 +153,8 @@ class Sequences:
         Shorter samples are padded. Features and classes must be equal.
         """
         steps = max(training.x.shape[1], validation.x.shape[1])
-        x = [
-            np.pad(part.x, ((0, 0), (0, steps - part.x.shape[1]), (0, 0)))
-            for part in (training, validation)
-        ]
+        parts = (training, validation)
+        x = [np.pad(part.x, ((0, 0), (0, steps - part.x.shape[1]), (0, 0))) for part in parts]
         groups = None
         if training.groups is not None and validation.groups is not None:
             groups = np.concatenate([training.groups, validation.groups])
@@ -279,18 +277,13 @@ class Subset:
 
     def blind(self) -> Subset:
         """The same samples with every class -1, as input for predictions."""
-        return replace(
-            self, sequences=replace(self.sequences, y=np.full_like(self.sequences.y, -1))
-        )
+        unknown = np.full_like(self.sequences.y, -1)
+        return replace(self, sequences=replace(self.sequences, y=unknown))
 
 
 def _mark(values: NDArray[Any] | np.str_) -> int:
     """Hash of 63 bits."""
-    data = (
-        np.ascontiguousarray(values).tobytes()
-        if isinstance(values, np.ndarray)
-        else values.encode()
-    )
+    data = values.encode() if isinstance(values, str) else values.tobytes()
     return int(digest_bytes(data)[:16], 16) >> 1
 
 
@@ -305,9 +298,7 @@ class _Check:
     def add(self, found: str, expected: str, fix: str = "") -> None:
         self.problems.add(f"{self.name}: {found}", expected, fix)
 
-    def refuse(
-        self, bad: NDArray[np.bool_], found: str, expected: str, fix: str = "", **values: Any
-    ) -> bool:
+    def refuse(self, bad: Mask, found: str, expected: str, fix: str = "", **values: Any) -> bool:
         """Add a problem for the bad samples; ``found`` formats the first one and its values."""
         rows = np.flatnonzero(bad)
         if len(rows):
@@ -352,16 +343,13 @@ class _Check:
         at_end = np.arange(steps) >= steps - of_mask[:, np.newaxis]
         front = (counts == at_begin).all(axis=1)
         back = ~front & (counts == at_end).all(axis=1)
+        differ = of_mask != (of_mask if lengths is None else lengths)
         wrong = [
             self.refuse(bad, f"mask {what} at sample {{row}}", expected)
             for bad, what, expected in (
                 (~(front | back), "has a hole", "contiguous steps"),
                 (of_mask == 0, "has no valid step", "at least one"),
-                (
-                    of_mask != (of_mask if lengths is None else lengths),
-                    "and lengths differ",
-                    "one of them, or equal values",
-                ),
+                (differ, "and lengths differ", "one of them, or equal values"),
             )
         ]
         if any(wrong):
@@ -418,9 +406,7 @@ class _Check:
             return None, ()
         return labels, names
 
-    def _named(
-        self, texts: NDArray[np.str_], class_names: tuple[str, ...]
-    ) -> NDArray[np.int64] | None:
+    def _named(self, texts: NDArray[np.str_], class_names: tuple[str, ...]) -> Indices | None:
         """Position of each text in the names, which give every file the same numbers."""
         unknown = [text for text in np.unique(texts).tolist() if text not in class_names]
         if unknown:

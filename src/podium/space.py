@@ -247,7 +247,7 @@ class Space:
         """
         UsageError.raise_for(self.problems(config))
 
-    def sample(self, seed: int) -> ConfigDict:
+    def sample(self, seed: int | np.random.Generator) -> ConfigDict:
         """One random config, determined by the seed."""
         rng = np.random.default_rng(seed)
         return self.complete({name: p.sample(rng) for name, p in self.parameters.items()})
@@ -373,9 +373,7 @@ class Space:
 
     def spec(self) -> dict[str, Any]:
         """JSON description, for records and hashes."""
-        described = {
-            name: [type(p).__name__, *vars(p).values()] for name, p in self.parameters.items()
-        }
+        described = {n: [type(p).__name__, *vars(p).values()] for n, p in self.parameters.items()}
         spec: dict[str, Any] = {"parameters": described, "constants": dict(self.constants)}
         if self.conditions:
             spec["conditions"] = {

@@ -177,9 +177,7 @@ class Split:
         """
         if self.horizon and self.times is not None:
             seconds = self.times.astype("datetime64[s]").astype("int64")
-            bounds = [
-                [seconds[f.train].tolist(), seconds[f.validation].tolist()] for f in self.folds
-            ]
+            bounds = [[seconds[n].tolist() for n in (f.train, f.validation)] for f in self.folds]
             return digest([self.name, self.parameters, self.horizon, bounds])
         rows = [[f.train.tolist(), f.validation.tolist()] for f in self.folds]
         return digest([self.name, self.parameters, rows, self._known()])
@@ -213,11 +211,8 @@ class Split:
                 return numbers
             return self.samples.starts[np.searchsorted(self.samples.index, numbers)]
 
-        return all(
-            starts(fold.train).max() < starts(fold.validation).min()
-            for fold in self.folds
-            if len(fold.train) and len(fold.validation)
-        )
+        folds = [fold for fold in self.folds if len(fold.train) and len(fold.validation)]
+        return all(starts(f.train).max() < starts(f.validation).min() for f in folds)
 
     def along(self, path: int, by_fold: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Values of one path in its order, from the values of every fold's validation samples.
@@ -234,12 +229,11 @@ class Split:
         (N, ...) array
             One row per sample.
         """
-        return np.concatenate(
-            [
-                np.asarray(by_fold[fold])[np.searchsorted(self.folds[fold].validation, samples)]
-                for fold, samples in self.paths[path]
-            ]
-        )
+        parts = [
+            np.asarray(by_fold[fold])[np.searchsorted(self.folds[fold].validation, samples)]
+            for fold, samples in self.paths[path]
+        ]
+        return np.concatenate(parts)
 
     def spec(self) -> dict[str, object]:
         """JSON description: bounds and sizes of each fold, and the folds of each path."""

@@ -14,17 +14,9 @@ from podium.errors import UsageError, suggest
 Seconds = NDArray[np.int64]
 
 # Names as in podium.toml; 1M is one minute.
-SECONDS = {
-    "1M": 60,
-    "5M": 300,
-    "15M": 900,
-    "30M": 1800,
-    "1H": 3600,
-    "4H": 14_400,
-    "D": 86_400,
-    "W": 604_800,
-}
-DAY = SECONDS["D"]
+DAY = 86_400
+_MINUTES = {"1M": 60, "5M": 300, "15M": 900, "30M": 1800}
+SECONDS = {**_MINUTES, "1H": 3600, "4H": 14_400, "D": DAY, "W": 7 * DAY}
 # Zones change their offset at most once in this time.
 _PROBE = 6 * 3600
 

@@ -47,9 +47,7 @@ class State(enum.StrEnum):
 
 MOVES: Mapping[State, frozenset[State]] = {
     State.CREATED: frozenset({State.RUNNING, State.INTERRUPTED}),
-    State.RUNNING: frozenset(
-        {State.PAUSED, State.COMPLETE, State.PRUNED, State.FAILED, State.INTERRUPTED}
-    ),
+    State.RUNNING: frozenset({*State} - {State.CREATED, State.RUNNING}),
     State.PAUSED: frozenset({State.RUNNING, State.PRUNED, State.INTERRUPTED}),
     State.INTERRUPTED: frozenset({State.RUNNING, State.PRUNED}),
     State.FAILED: frozenset({State.RUNNING}),

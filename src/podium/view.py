@@ -97,14 +97,12 @@ class View:
             level = kind.level(dataset) if hasattr(kind, "level") else None
             computes = _features(features)
             columns = [compute(dataset) for compute in computes]
-        _require_shape(
-            dataset, {f"feature '{spec}'": v for spec, v in zip(features, columns, strict=True)}
-        )
-        _require_shape(dataset, {f"target '{target}': increments": increments})
+        named = {f"feature '{spec}'": v for spec, v in zip(features, columns, strict=True)}
+        _require_shape(dataset, {**named, f"target '{target}': increments": increments})
         if dataset.members is not None:
             increments = np.where(dataset.alive, increments, np.nan)
         with plugin.located_errors():
-            past = kind.aggregate(_trailing_mean(increments, horizon), horizon)
+            past = kind.aggregate(trailing_mean(increments, horizon), horizon)
         if level is not None:
             past[horizon:] += level[:-horizon]
         future = np.full_like(past, np.nan)
@@ -286,9 +284,8 @@ def arguments(name: str, given: Sequence[str], compute: Callable[..., Any]) -> l
         expected = f"at most {len(takes)} whole number(s) above 0"
         if any(texts):
             kinds = ("a whole number above 0", "a text")
-            expected = ", ".join(
-                f"{one.name} ({kinds[text]})" for one, text in zip(takes, texts, strict=True)
-            )
+            pairs = zip(takes, texts, strict=True)
+            expected = ", ".join(f"{one.name} ({kinds[text]})" for one, text in pairs)
         raise UsageError(f"feature '{':'.join([name, *given])}'", f"'{name}' and {expected}")
     return [word if text else int(word) for word, text in zip(given, texts, strict=False)]
 
@@ -297,7 +294,7 @@ def _bound(compute: Callable[..., Any], given: list[int | str]) -> Callable[[Dat
     return lambda dataset: compute(dataset, *given)
 
 
-def _trailing_mean(values: Floats, bars: int) -> Floats:
+def trailing_mean(values: Floats, bars: int) -> Floats:
     """Mean of each row and the ``bars - 1`` before it; NaN where there are fewer."""
     means = np.full_like(values, np.nan)
     if len(values) >= bars:
@@ -372,11 +369,9 @@ def _require_own(
 def _require_shape(dataset: Dataset, arrays: Mapping[str, Floats]) -> None:
     """Refuse arrays without one column per ticker."""
     shape = (len(dataset), len(dataset.tickers))
+    expected = f"{shape}: one row per bar, one column per ticker"
     DataError.raise_for(
-        Problem(
-            f"{name} has shape {np.shape(values)}",
-            f"{shape}: one row per bar, one column per ticker",
-        )
+        Problem(f"{name} has shape {np.shape(values)}", expected)
         for name, values in arrays.items()
         if np.shape(values) != shape
     )

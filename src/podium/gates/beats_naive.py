@@ -45,10 +45,8 @@ def judge(case: Case) -> tuple[Result, str]:
     loss, naive = test.scalar("loss"), test.scalar("naive_loss")
     p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
     if not math.isfinite(p_value):
-        return (
-            Result.UNDECIDABLE,
-            f"the test against naive has no result: {test.notes['dm_reason']}",
-        )
+        reason = test.notes["dm_reason"]
+        return Result.UNDECIDABLE, f"the test against naive has no result: {reason}"
     adjusted = min(1.0, p_value * looks)
     method, metric = test.notes["naive_method"], test.notes["metric"]
     shown = f"p = {adjusted:.2g}"

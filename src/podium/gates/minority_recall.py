@@ -44,9 +44,7 @@ def judge(case: Case) -> tuple[Result, str]:
             f"it was not evaluated against the champion {case.holder} on the same samples"
         )
     names = [name.removeprefix(PREFIX) for name in against.scalars if name.startswith(PREFIX)]
-    lost = {
-        name: against.scalar(PREFIX + name) - against.scalar(f"recall:{name}") for name in names
-    }
+    lost = {n: against.scalar(PREFIX + n) - against.scalar(f"recall:{n}") for n in names}
     lost = {name: loss for name, loss in lost.items() if loss == loss}
     worst = max(lost, key=lambda name: lost[name], default="")
     if not worst:

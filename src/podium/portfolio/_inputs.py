@@ -67,9 +67,8 @@ def prices_of(name: str, values: ArrayLike | None) -> Floats:
 def volume_of(values: ArrayLike, shape: tuple[int, ...]) -> Floats:
     array = matrix("impact.volume", values)
     require_shape("impact.volume", array.shape, shape)
-    _refuse(
-        "impact.volume", array, (array < 0.0) | np.isposinf(array), "units of 0 or more, or NaN"
-    )
+    wrong = (array < 0.0) | np.isposinf(array)
+    _refuse("impact.volume", array, wrong, "units of 0 or more, or NaN")
     return array
 
 
@@ -124,9 +123,7 @@ def per_item(
     """
     array = np.asarray(value, dtype=np.float64)
     if array.ndim and array.shape != (items,):
-        raise DataError(
-            f"{name} has shape {array.shape}", f"one number, or one per item: ({items},)"
-        )
+        raise DataError(f"{name} has shape {array.shape}", f"a number, or one per item: ({items},)")
     row = np.atleast_1d(array)
     wrong = ~valid(row)
     if wrong.any():

@@ -18,9 +18,7 @@ class Interest:
     def __init__(self, rates: Rates, bars: int, items: int) -> None:
         times = np.asarray(rates.times)
         if times.shape != (bars,):
-            raise DataError(
-                f"rates.times has shape {times.shape}", f"a time for each of {bars} bars"
-            )
+            raise DataError(f"rates.times has shape {times.shape}", f"a time per bar: ({bars},)")
         if bars > 1:
             require_times(times)
         self._years = np.diff(times) / np.timedelta64(1, "D") / DAYS_PER_YEAR

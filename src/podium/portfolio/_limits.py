@@ -41,9 +41,7 @@ def _groups(limits: Limits, items: int) -> list[tuple[np.ndarray, float]]:
     if limits.group is None:
         return []
     if limits.groups is None:
-        raise UsageError(
-            "limits.group needs limits.groups", "the group of every item, in their order"
-        )
+        raise UsageError("limits.group needs limits.groups", "the group of each item, in order")
     columns = group_columns(limits.groups, items)
     most = limits.group if isinstance(limits.group, dict) else dict.fromkeys(columns, limits.group)
     for name, limit in most.items():

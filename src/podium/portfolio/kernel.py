@@ -191,11 +191,8 @@ def simulate_stack(
     impact, rates = options.get("impact"), options.get("rates")
     limits = options.get("limits") or Limits()
     _require_options(execution, opens, costs, initial_cash)
-    market = _inputs.market_of(
-        prices,
-        opens if execution == "next_open" else None,
-        None if impact is None else impact.volume,
-    )
+    fills = opens if execution == "next_open" else None
+    market = _inputs.market_of(prices, fills, None if impact is None else impact.volume)
     bars, items = market.marks.shape
     fee_bps, slippage_bps, terms = _terms(options, costs, impact, limits, items)
     targets, ordered = _inputs.targets_of(weights, market.marks.shape)
@@ -267,9 +264,8 @@ def _walk(
         if which is None or which.size:
             weights_now = targets[:, bar - 1] if which is None else targets[which, bar - 1]
             gaps = None if no_fill is None else no_fill[bar]
-            walk.unfilled.add(
-                bar, book.order(bar, which, weights_now, fills[bar], volume_now, gaps)
-            )
+            dropped = book.order(bar, which, weights_now, fills[bar], volume_now, gaps)
+            walk.unfilled.add(bar, dropped)
         if no_close is not None:
             walk.delisted.add(bar, book.liquidate(bar, no_close[bar], marks[bar], volume_now))
             end = bar + 1 + _first(no_close[bar + 1 : end] & (book.held != 0.0).any(axis=0))
@@ -310,10 +306,8 @@ class _Places:
 def _ends(event: Mask) -> list[int]:
     """For each bar the next one with an event, or the end."""
     later = np.append(event.nonzero()[0], event.size)
-    ends: list[int] = later[
-        np.searchsorted(later[:-1], np.arange(event.size), side="right")
-    ].tolist()
-    return ends
+    following = np.searchsorted(later[:-1], np.arange(event.size), side="right")
+    return list(later[following].tolist())
 
 
 def _first(events: Mask) -> int:
@@ -326,14 +320,9 @@ def _terms(
     options: SimulateOptions, costs: Costs, impact: Impact | None, limits: Limits, items: int
 ) -> tuple[float | Floats, float | Floats, Terms]:
     """Fee and slippage in basis points, and all terms as fractions."""
+    expected = "basis points of at least 0 and below 10000"
     fee, slippage, spread = (
-        _inputs.per_item(
-            name,
-            bps,
-            items,
-            lambda bps: (bps >= 0.0) & (bps < 1e4),
-            "basis points of at least 0 and below 10000",
-        )
+        _inputs.per_item(name, bps, items, lambda bps: (bps >= 0.0) & (bps < 1e4), expected)
         for name, bps in (
             ("fee_bps", options.get("fee_bps", 0.0)),
             ("slippage_bps", options.get("slippage_bps", 0.0)),

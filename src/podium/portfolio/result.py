@@ -47,8 +47,25 @@ class Trades:
         return int(self.bar.size)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Backtest:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Account:
+    """Fields of one portfolio, or of many with an axis more."""
+
+    equity: Floats
+    returns: Floats
+    cash: Floats
+    weights_held: Floats
+    turnover: Floats
+    exposure: Floats
+    interest: Floats
+    execution: Execution
+    costs: Costs
+    fee_bps: float | Floats
+    slippage_bps: float | Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Backtest(_Account):
     """Equity, holdings, trades and costs of a portfolio, bar by bar.
 
     Parameters
@@ -84,21 +101,10 @@ class Backtest:
         Costs in basis points.
     """
 
-    equity: Floats
-    returns: Floats
-    cash: Floats
-    weights_held: Floats
     trades: Trades
-    turnover: Floats
-    exposure: Floats
-    interest: Floats
     delisted: Ints
     unfilled: Ints
     ruined: int | None
-    execution: Execution
-    costs: Costs
-    fee_bps: float | Floats
-    slippage_bps: float | Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,8 +141,8 @@ class Fills:
             yield [column[order[first:last]] for column in table]
 
 
-@dataclass(frozen=True, eq=False)
-class Backtests:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Backtests(_Account):
     """Results of K portfolios over the same bars, returned by `simulate_stack`.
 
     ``result[k]`` is the `Backtest` of portfolio k, equal to the bit to that of `simulate`;
@@ -155,21 +161,10 @@ class Backtests:
         Common to all portfolios.
     """
 
-    equity: Floats
-    returns: Floats
-    cash: Floats
-    weights_held: Floats
     fills: Fills
-    turnover: Floats
-    exposure: Floats
-    interest: Floats
     delisted: tuple[Ints, ...]
     unfilled: tuple[Ints, ...]
     ruined: tuple[int | None, ...]
-    execution: Execution
-    costs: Costs
-    fee_bps: float | Floats
-    slippage_bps: float | Floats
 
     @cached_property
     def trades(self) -> tuple[Trades, ...]:

@@ -16,8 +16,8 @@ import numpy as np
 from podium import registry
 from podium.files import NO_ROOM
 from podium.own import Code
-from podium.runners import _own
 from podium.runners._limits import TrialLimits
+from podium.runners._own import OwnTraining
 from podium.runners._paused import Pause
 from podium.trial import Ended, Epoch, Fitted, Job, State, Stopped, Task
 
@@ -120,7 +120,7 @@ def run_tasks(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
     state in a file; a later task of the same trial continues from it.
     """
     if isinstance(job.view, Code):
-        yield from (_own.train(job.view, job, task) for task in tasks)
+        yield from (OwnTraining(job.view, job, task).run() for task in tasks)
         return
     family = family_of(job)
     resumable = bool(getattr(family, "resumable", False))

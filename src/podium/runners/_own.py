@@ -52,16 +52,12 @@ class _RunResult:
     unreadable: str = ""
 
 
-def train(code: Code, job: Job, task: Task) -> Ended:
-    """Run the code for one trial and score its reports; its files are in ``job.save_to``.
+class OwnTraining:
+    """One trial of own code: its folder, the state it continues from, the end of its output.
 
-    A paused trial leaves its folder in ``job.pause_to`` and continues with a copy of it.
+    Its files are in ``job.save_to``. A paused trial leaves its folder in ``job.pause_to`` and
+    continues with a copy of it.
     """
-    return _OwnTraining(code, job, task).run()
-
-
-class _OwnTraining:
-    """One trial: its folder, the state it continues from, and the end of its output."""
 
     def __init__(self, code: Code, job: Job, task: Task) -> None:
         self.code, self.job, self.task, self.tail = code, job, task, OutputTail()
@@ -71,6 +67,7 @@ class _OwnTraining:
         self.seconds = 0.0
 
     def run(self) -> Ended:
+        """Run the code and score its reports."""
         before = self._prepare()
         if self.until and max(before, default=-1) >= self.until:
             # It stopped there before, and the driver was killed before it recorded that.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+import shutil
 import tempfile
 from collections.abc import Sequence
 from io import FileIO
@@ -73,12 +74,5 @@ def load_shared(head: bytes, parts: Sequence[tuple[int, int]], descriptor: int) 
 
 def _place(size: int) -> Path:
     """Folder for so many bytes: in memory if there is room, else that of temporary files."""
-    return MEMORY if _free(MEMORY) * MAX_SHARE > size else Path(tempfile.gettempdir())
-
-
-def _free(folder: Path) -> int:
-    try:
-        stats = os.statvfs(folder)
-    except OSError:
-        return 0
-    return stats.f_bavail * stats.f_frsize if os.access(folder, os.W_OK) else 0
+    free = shutil.disk_usage(MEMORY).free if os.access(MEMORY, os.W_OK) else 0
+    return MEMORY if free * MAX_SHARE > size else Path(tempfile.gettempdir())

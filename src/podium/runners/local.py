@@ -30,12 +30,8 @@ from podium.trial import Ended, Job, State, Task
 # Two trainers with torch's default threads spin against each other and run hundreds of times
 # slower; these must be set before a worker imports torch. One thread for any number of workers:
 # sums over several threads differ in the last bit with their number.
-THREADS = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",
-}
+_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+THREADS = {**dict.fromkeys(_COUNTS, "1"), "OMP_WAIT_POLICY": "PASSIVE"}
 # Seconds between two checks of limits.
 POLL = 0.2
 # The usual reasons of a SIGKILL.
@@ -187,9 +183,7 @@ class LocalRunner(Runner):
         seconds = time.monotonic() - worker.since
         tasks, worker.tasks = worker.tasks, {}
         self._restart(worker)
-        return [
-            Ended(task, State.FAILED, seconds=seconds, reason=reason) for task in tasks.values()
-        ]
+        return [Ended(t, State.FAILED, seconds=seconds, reason=reason) for t in tasks.values()]
 
     def _receive(self, worker: _Worker) -> list[Ended]:
         try:

@@ -99,9 +99,7 @@ class Search(abc.ABC):
             return config
         rng = np.random.default_rng([trial_seed(self.seed, number), 1])
         for _ in range(DRAWS):
-            other = self.space.complete(
-                {name: p.sample(rng) for name, p in self.space.parameters.items()}
-            )
+            other = self.space.sample(rng)
             if canonical(other) not in self.seen:
                 self.remember(other)
                 return other

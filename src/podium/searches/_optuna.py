@@ -108,21 +108,17 @@ class OptunaSearch(Search):
         with warnings.catch_warnings():
             # Optuna warns of a config from before a choice was added; its score is still usable.
             warnings.simplefilter("ignore", UserWarning)
+            params = self._params(config)
             trial = optuna.trial.create_trial(
-                state=state,
-                value=score,
-                params=self._params(config),
-                distributions=self.distributions,
+                state=state, value=score, params=params, distributions=self.distributions
             )
             self.study.add_trial(trial)
         return len(self.study.get_trials(deepcopy=False)) - 1
 
     def _params(self, config: ConfigDict) -> dict[str, Value]:
         counting = self.space.counting(config) if self.space.conditions else self.distributions
-        return {
-            name: config[name] if name in counting else parameter.at(0.5)
-            for name, parameter in self.space.parameters.items()
-        }
+        parameters = self.space.parameters.items()
+        return {name: config[name] if name in counting else p.at(0.5) for name, p in parameters}
 
 
 class TPESearch(OptunaSearch):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from podium.signals._base import checked
+from podium.arrays import Floats
+from podium.signals._base import checked, evenly
 
 __all__ = ["weights"]
 
 
-def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
+def weights(forecast: ArrayLike, *, gross: float = 1.0) -> Floats:
     """Equal target weights of the items with a forecast, whatever its value.
 
     Parameters
@@ -37,7 +38,5 @@ def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
     >>> weights([[0.02, -0.01], [np.nan, 0.3], [np.nan, np.nan]]).tolist()
     [[0.5, 0.5], [0.0, 1.0], [nan, nan]]
     """
-    values = checked(forecast, gross)
-    known = ~np.isnan(values)
-    count = known.sum(axis=1, keepdims=True)
-    return np.where(count > 0, gross * known / np.maximum(count, 1), np.nan)
+    missing = np.isnan(checked(forecast, gross))
+    return evenly((~missing).astype(np.float64), missing, gross)

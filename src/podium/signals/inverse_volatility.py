@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.signals._base import checked, finite
 
 __all__ = ["weights"]
 
 
-def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
+def weights(forecast: ArrayLike, *, gross: float = 1.0) -> Floats:
     """Target weights proportional to the inverse of the forecast volatility.
 
     Parameters
@@ -46,5 +47,5 @@ def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
     calmest = np.where(silent, 0.0, known.min(axis=1, initial=np.inf))
     share = np.exp(calmest[:, np.newaxis] - known)
     share[silent] = np.nan
-    scaled: NDArray[np.float64] = gross * share / share.sum(axis=1, keepdims=True)
+    scaled: Floats = gross * share / share.sum(axis=1, keepdims=True)
     return scaled

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from podium.signals._base import checked, finite
+from podium.arrays import Floats
+from podium.signals._base import checked, finite, silenced
 
 __all__ = ["weights"]
 
 
-def weights(
-    forecast: ArrayLike, *, gross: float = 1.0, neutral: bool = False
-) -> NDArray[np.float64]:
+def weights(forecast: ArrayLike, *, gross: float = 1.0, neutral: bool = False) -> Floats:
     """Target weights proportional to each forecast.
 
     Parameters
@@ -53,6 +52,4 @@ def weights(
         # Equal forecasts differ from their mean by rounding alone.
         share[np.abs(share).max(axis=1, initial=0.0) < 1e-12] = 0.0
     total = np.abs(share).sum(axis=1, keepdims=True)
-    sized: NDArray[np.float64] = gross * share / np.where(total > 0.0, total, 1.0)
-    sized[missing.all(axis=1)] = np.nan
-    return sized
+    return silenced(gross * share / np.where(total > 0.0, total, 1.0), missing)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from podium.signals._base import checked
+from podium.arrays import Floats
+from podium.signals._base import checked, evenly
 
 __all__ = ["weights"]
 
 
-def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
+def weights(forecast: ArrayLike, *, gross: float = 1.0) -> Floats:
     """Target weights of equal size by the sign of each forecast.
 
     Parameters
@@ -40,7 +41,4 @@ def weights(forecast: ArrayLike, *, gross: float = 1.0) -> NDArray[np.float64]:
     """
     values = checked(forecast, gross)
     missing = np.isnan(values)
-    present = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
-    sized: NDArray[np.float64] = np.sign(np.where(missing, 0.0, values)) * (gross / present)
-    sized[missing.all(axis=1)] = np.nan
-    return sized
+    return evenly(np.sign(np.where(missing, 0.0, values)), missing, gross)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.signals._base import checked, sides
+from podium.signals._base import checked, evenly, sides
 
 __all__ = ["weights"]
 
@@ -18,7 +19,7 @@ def weights(
     leave: float | None = None,
     held: ArrayLike | None = None,
     gross: float = 1.0,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Target weights of equal size for the items with a forecast beyond a threshold.
 
     Parameters
@@ -70,7 +71,4 @@ def weights(
             stays = (side[bar] == 0.0) & (now * known[bar] > leave) & ~missing[bar]
             now = np.where(stays, now, side[bar])
             side[bar] = now
-    present = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
-    sized: NDArray[np.float64] = side * (gross / present)
-    sized[missing.all(axis=1)] = np.nan
-    return sized
+    return evenly(side, missing, gross)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from podium.arrays import Floats, Mask
 from podium.errors import UsageError
-from podium.signals._base import checked, finite, sides
+from podium.signals._base import checked, finite, sides, silenced
 
 __all__ = ["weights"]
 
@@ -19,7 +20,7 @@ def weights(
     buffer: int = 0,
     held: ArrayLike | None = None,
     gross: float = 1.0,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Equal target weights of the k items with the highest forecasts of each row.
 
     Parameters
@@ -80,20 +81,18 @@ def weights(
         if short:
             side -= (from_end < most) & ~missing
     each = gross / np.maximum(most, 1) / (2 if short else 1)
-    sized: NDArray[np.float64] = side * each
-    sized[missing.all(axis=1)] = np.nan
-    return sized
+    return silenced(side * each, missing)
 
 
 def _buffered(
     rank: NDArray[np.int64],
     from_end: NDArray[np.int64],
-    missing: NDArray[np.bool_],
+    missing: Mask,
     most: NDArray[np.int64],
     buffer: int,
     short: bool,
     held: ArrayLike | None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Side of each item, kept while its rank is within the buffer."""
     now = sides(held, rank.shape[1])
     result = np.zeros(rank.shape)

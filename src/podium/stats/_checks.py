@@ -38,9 +38,7 @@ def table(name: str, values: ArrayLike, columns: str) -> Floats:
 def same_length(name: str, array: NDArray[Any], other: str, expected: int) -> None:
     """Raise if two arrays differ in length."""
     if len(array) != expected:
-        raise DataError(
-            f"{name} has {len(array)} rows and {other} {expected}", "the same rows in both"
-        )
+        raise DataError(f"{name} has {len(array)} rows and {other} {expected}", "the same rows")
 
 
 def whole(name: str, value: object, least: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +10,8 @@ from numpy.typing import NDArray
 from podium.arrays import Floats
 from podium.errors import UsageError
 from podium.stats._checks import number, one_of
-from podium.stats.block_length import optimal_block_length
+from podium.stats.block_length import Method, optimal_block_length
 from podium.stats.diebold_mariano import FEWEST_PERIODS
-
-Method = Literal["stationary", "circular"]
 
 CELLS_AT_ONCE = 1_000_000
 """Drawn periods in memory at a time, 8 MB per array."""

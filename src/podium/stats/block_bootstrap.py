@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from podium.arrays import Floats
 from podium.errors import DataError, UsageError
 from podium.stats._checks import finite_or_nan, resampling, same_length, series, unit
-from podium.stats._resampling import Method, block_length, checked_method, draws, too_short
+from podium.stats._resampling import block_length, checked_method, draws, too_short
+from podium.stats.block_length import Method
 
 MOST_UNDEFINED = 0.05
 """Share of resamples without a figure above which there is no interval."""

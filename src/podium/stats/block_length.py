@@ -10,17 +10,16 @@ from numpy.typing import ArrayLike
 from scipy.fft import irfft, next_fast_len, rfft
 
 from podium.arrays import Floats
-from podium.errors import UsageError
-from podium.stats._checks import table, unit
+from podium.stats._checks import one_of, table, unit
 from podium.stats.diebold_mariano import FEWEST_PERIODS
+
+Method = Literal["stationary", "circular"]
 
 QUIET_LAGS = 5
 """Consecutive insignificant autocorrelations after which the rest count as 0."""
 
 
-def optimal_block_length(
-    columns: ArrayLike, method: Literal["stationary", "circular"] = "stationary"
-) -> Floats:
+def optimal_block_length(columns: ArrayLike, method: Method = "stationary") -> Floats:
     """Block length that minimises the error of the bootstrap variance of the mean.
 
     Parameters
@@ -63,8 +62,7 @@ def optimal_block_length(
     .. [2] Patton, Politis & White (2009), Correction to [1]_, Econometric Reviews 28(4).
     """
     values = table("columns", columns, "series")
-    if method not in ("stationary", "circular"):
-        raise UsageError(f"method is {method!r}", "'stationary' or 'circular'")
+    one_of("method", method, Method)
     n = len(values)
     if n < FEWEST_PERIODS:
         return np.full(values.shape[1], math.nan)

@@ -110,11 +110,8 @@ def improvements_of_classes(
         low, high, _, why = percentiles(shares, level)
         return replace(one, low=low, high=high, interval_reason=why)
 
-    return {
-        name: change(name)
-        for name in names
-        if not (math.isnan(before[name]) and math.isnan(after[name]))
-    }
+    known = [n for n in names if not (math.isnan(before[n]) and math.isnan(after[n]))]
+    return {name: change(name) for name in known}
 
 
 def _sums(truth: Counts, probabilities: Floats) -> Floats:

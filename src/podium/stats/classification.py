@@ -141,8 +141,7 @@ class Evaluation:
             ],
             "cost_matrix": self.cost.matrix.tolist() if self.cost else None,
         }
-        result: dict[str, Any] = strict(document)
-        return result
+        return dict(strict(document))
 
 
 def evaluate(
@@ -184,9 +183,7 @@ def evaluate(
     precision, recall, f1 = rates(counts)
     drawn = curves(labels, scores)
     table = reliability(labels, scores)
-    pr_auc, roc_auc = (
-        np.array([getattr(c, area) for c in drawn]) for area in ("pr_auc", "roc_auc")
-    )
+    pr_auc, roc_auc = np.array([(c.pr_auc, c.roc_auc) for c in drawn]).T
     return Evaluation(
         class_names=names,
         samples=len(labels),
@@ -268,8 +265,7 @@ class ClassDifferences:
 
     def spec(self) -> dict[str, Any]:
         """JSON of everything, null for NaN."""
-        result: dict[str, Any] = strict(asdict(self))
-        return result
+        return dict(strict(asdict(self)))
 
 
 def class_differences(
@@ -378,10 +374,8 @@ def _units(
         of = np.unique(groups, return_inverse=True)[1]
         times = np.ones(int(of.max()) + 1, dtype=np.int64)
     cells = [of * square + truth * classes + each for each in chosen]
-    counts = np.stack(
-        [np.bincount(c, minlength=len(times) * square).reshape(len(times), square) for c in cells],
-        axis=1,
-    )
+    flat = [np.bincount(cell, minlength=len(times) * square) for cell in cells]
+    counts = np.stack([count.reshape(len(times), square) for count in flat], axis=1)
     if groups is not None:
         counts, times = np.unique(counts, axis=0, return_counts=True)
     return counts.reshape(len(times), 2, classes, classes), times

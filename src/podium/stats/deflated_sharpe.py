@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from podium.stats._checks import finite_or_nan, number, series
-from podium.stats.sharpe import checked_moments, confidence_above, moments
+from podium.stats._checks import finite_or_nan, number
+from podium.stats.sharpe import checked_moments, confidence_above, confidence_of
 
 
 def expected_max_sharpe(n_trials: float, trial_sharpe_std: float) -> float:
@@ -103,11 +103,7 @@ def deflated_sharpe(returns: ArrayLike, *, n_trials: float, trial_sharpe_std: fl
     ----------
     .. [1] Bailey & Lopez de Prado (2014), The deflated Sharpe ratio, J. Portfolio Management 40(5).
     """
-    benchmark = expected_max_sharpe(n_trials, trial_sharpe_std)
-    sharpe, n_bars, skew, kurtosis = moments(series("returns", returns))
-    if n_bars < 3 or math.isnan(sharpe):
-        return math.nan
-    return confidence_above(benchmark, sharpe, n_bars, skew, kurtosis)
+    return confidence_of(returns, expected_max_sharpe(n_trials, trial_sharpe_std))
 
 
 def deflated_sharpe_from_moments(

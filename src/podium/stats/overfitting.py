@@ -153,12 +153,8 @@ def _choices(values: Floats, blocks: int, score: Score) -> tuple[Floats, Floats,
     squares = np.add.reduceat(scaled * scaled, starts) if score == "sharpe" else None
 
     # Halves with the first block, a bit per block; the complement of each is a combination too.
-    chosen = np.array(
-        [
-            1 + sum(1 << block for block in rest)
-            for rest in combinations(range(1, blocks), blocks // 2 - 1)
-        ]
-    )
+    rests = combinations(range(1, blocks), blocks // 2 - 1)
+    chosen = np.array([1 + sum(1 << block for block in rest) for rest in rests])
     every = (1 << blocks) - 1
     totals = [_Sums(counts[:, None]), _Sums(sums)] + ([] if squares is None else [_Sums(squares)])
     step = max(1, CELLS_AT_ONCE // values.shape[1])

@@ -128,12 +128,8 @@ def paired_bootstrap(
        clustered errors, Review of Economics and Statistics 90(3).
     """
     level, count, start = resampling(confidence, repeats, seed)
-    real, first, second = (
-        _rows(name, values)
-        for name, values in (
-            ("truth", truth), ("prediction_a", prediction_a), ("prediction_b", prediction_b)
-        )
-    )  # fmt: skip
+    real, first = _rows("truth", truth), _rows("prediction_a", prediction_a)
+    second = _rows("prediction_b", prediction_b)
     n = len(real)
     same_length("prediction_a", first, "truth", n)
     same_length("prediction_b", second, "truth", n)
@@ -158,14 +154,11 @@ def paired_bootstrap(
         return undecided("the two predictions never differ")
     if math.isnan(difference):
         return undecided("the metric of all samples is not finite")
-    drawn = np.array(
-        [
-            metric(real[rows], first[rows]) - metric(real[rows], second[rows])
-            for rows in _draws(members, n, count, start)
-        ],
-        dtype=np.float64,
-    )
-    low, high, defined, reason = percentiles(drawn, level)
+    drawn = [
+        metric(real[rows], first[rows]) - metric(real[rows], second[rows])
+        for rows in _draws(members, n, count, start)
+    ]
+    low, high, defined, reason = percentiles(np.array(drawn, dtype=np.float64), level)
     if reason:
         return undecided(reason, defined.size)
     side = int(min(np.count_nonzero(defined <= 0.0), np.count_nonzero(defined >= 0.0)))

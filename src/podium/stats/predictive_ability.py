@@ -135,11 +135,9 @@ def superior_predictive_ability(
     noise = (resampled_means(gains, count, length, start) - mean) / error
     cutoff = -math.sqrt(2.0 * math.log(math.log(n)))
     levels = np.minimum(t, 0.0), np.where(t < cutoff, t, 0.0), np.zeros(t.size)
-    lower, consistent, upper = (
-        (1.0 + int(np.count_nonzero(np.maximum((noise + level).max(axis=1), 0.0) >= statistic)))
-        / (1.0 + count)
-        for level in levels
-    )
+    largest = [np.maximum((noise + level).max(axis=1), 0.0) for level in levels]
+    above = [int(np.count_nonzero(drawn >= statistic)) for drawn in largest]
+    lower, consistent, upper = ((1.0 + number) / (1.0 + count) for number in above)
     best = int(tested[t.argmax()]) if statistic > 0.0 else None
     return SuperiorPredictiveAbility(statistic, consistent, lower, upper, best, n, length)
 

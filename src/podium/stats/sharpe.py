@@ -112,11 +112,15 @@ def probabilistic_sharpe(returns: ArrayLike, benchmark: float = 0.0) -> float:
     ----------
     .. [1] Bailey & Lopez de Prado (2012), The Sharpe ratio efficient frontier, J. Risk 15(2).
     """
-    target = number("benchmark", benchmark)
+    return confidence_of(returns, number("benchmark", benchmark))
+
+
+def confidence_of(returns: ArrayLike, benchmark: float) -> float:
+    """Probability that the true Sharpe ratio of returns exceeds a benchmark, which may be NaN."""
     sharpe, n_bars, skew, kurtosis = moments(series("returns", returns))
     if n_bars < 3 or math.isnan(sharpe):
         return math.nan
-    return confidence_above(target, sharpe, n_bars, skew, kurtosis)
+    return confidence_above(benchmark, sharpe, n_bars, skew, kurtosis)
 
 
 def moments(returns: Floats) -> tuple[float, int, float, float]:

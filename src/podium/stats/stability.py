@@ -119,9 +119,7 @@ def stability_index(expected: ArrayLike, actual: ArrayLike) -> float:
     if first.ndim != 1 or first.shape != second.shape or not first.size:
         raise DataError(f"histograms of shapes {first.shape} and {second.shape}", "(K,) both")
     if (first < 0).any() or (second < 0).any() or not first.sum() or not second.sum():
-        raise DataError(
-            "a histogram with a negative count, or without any", "counts of some values"
-        )
+        raise DataError("a histogram with a negative count or without any", "some counts, >= 0")
     return float(_indices(first, second))
 
 

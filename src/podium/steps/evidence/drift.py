@@ -17,6 +17,7 @@ from podium.stats import Baseline, Drift, feature_baseline, feature_drift
 from podium.steps.workspace.project import Project
 from podium.view import View
 
+Manifest = Mapping[str, Any]
 STORED = "baseline stored at training"
 RECOMPUTED = "baseline recomputed from the current training bars"
 
@@ -79,15 +80,13 @@ def store_baseline(project: Project, tx: Transaction, artifact_hash: str, traini
     except DataError:
         # Too few bars for a baseline; `training_drift` reports that.
         return
-    stored = {
-        name: values.tolist() for name, values in asdict(baseline).items() if name != "window"
-    }
+    stored = {n: values.tolist() for n, values in asdict(baseline).items() if n != "window"}
     stored |= {"window": baseline.window, "asked": window, "features": list(training.feature_names)}
     forecasts.put_baseline(project.ledger, tx, artifact_hash, stored)
 
 
 def training_drift(
-    project: Project, artifact_hash: str, manifest: Mapping[str, Any], view: View
+    project: Project, artifact_hash: str, manifest: Manifest, view: View
 ) -> FeatureDrift:
     """Compare the newest bars of a view with the training bars of its model.
 
@@ -112,9 +111,7 @@ def training_drift(
     return FeatureDrift(view.feature_names, baseline.window, source, result, section.level)
 
 
-def warn_of_drift(
-    project: Project, artifact_hash: str, manifest: Mapping[str, Any], view: View
-) -> None:
+def warn_of_drift(project: Project, artifact_hash: str, manifest: Manifest, view: View) -> None:
     """Report drift of the newest bars from training, if any."""
     drift = training_drift(project, artifact_hash, manifest, view)
     if drift.alarm:
@@ -134,7 +131,7 @@ def _stored(reader: RecordReader, artifact_hash: str, view: View, window: int) -
     return Baseline(stored.pop("window"), **{n: np.array(v) for n, v in stored.items()})
 
 
-def _recomputed(manifest: Mapping[str, Any], view: View, window: int) -> Baseline:
+def _recomputed(manifest: Manifest, view: View, window: int) -> Baseline:
     """Baseline recomputed from the training bars."""
     if not {"trained_from", "trained_until"} <= manifest.keys():
         raise DataError("the model's manifest has no training period", "its first and last bar")

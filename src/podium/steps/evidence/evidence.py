@@ -16,6 +16,8 @@ from podium.ledger.ledger import Transaction, now
 from podium.steps.workspace.project import Project
 from podium.tasks.forecast import SlotData
 
+Arrays = Mapping[str, NDArray[Any]]
+
 
 def evidence_of_test(
     project: Project,
@@ -25,7 +27,7 @@ def evidence_of_test(
     kind: str,
     scalars: Mapping[str, Scalar],
     notes: Mapping[str, str],
-    arrays: Mapping[str, NDArray[Any]] | None = None,
+    arrays: Arrays | None = None,
 ) -> Evidence:
     """New evidence on the sealed test of a slot; its arrays are recorded."""
     return evidence_about(
@@ -40,16 +42,12 @@ def evidence_of_test(
     )
 
 
-def put_arrays(
-    project: Project, tx: Transaction, arrays: Mapping[str, NDArray[Any]]
-) -> dict[str, str]:
+def put_arrays(project: Project, tx: Transaction, arrays: Arrays) -> dict[str, str]:
     """Record arrays; return their hashes by name, the ``series`` of evidence."""
     return {name: writes.put_array(project.ledger, tx, array) for name, array in arrays.items()}
 
 
-def put_training_marks(
-    project: Project, tx: Transaction, marks: Mapping[str, NDArray[Any]]
-) -> dict[str, str]:
+def put_training_marks(project: Project, tx: Transaction, marks: Arrays) -> dict[str, str]:
     """Record marks of training samples by kind, on which the model must not be evaluated."""
     return put_arrays(project, tx, {f"trained_{kind}": values for kind, values in marks.items()})
 

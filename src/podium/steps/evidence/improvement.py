@@ -66,11 +66,8 @@ def comparable(project: Project, candidate: Candidate) -> list[Pair]:
     if candidate.parent_id is None:
         return []
     child, parent = (recorded.evidence(project, id_) for id_ in (candidate.id, candidate.parent_id))
-    return [
-        (child[kind], parent[kind])
-        for kind in _TESTS
-        if kind in child and kind in parent and _where(child[kind]) == _where(parent[kind])
-    ]
+    both = [(child[kind], parent[kind]) for kind in _TESTS if kind in child and kind in parent]
+    return [pair for pair in both if _where(pair[0]) == _where(pair[1])]
 
 
 def inputs(candidate: Candidate, pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from podium import plugin, registry
@@ -40,7 +39,7 @@ from podium.testing.leak import (
 )
 from podium.testing.splitters import cohort, compared_by, copied, two_files
 from podium.trial import BUDGET
-from podium.view import View, arguments
+from podium.view import View, arguments, trailing_mean
 
 # Kinds that can be probed, and the names that a file of each kind must define.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -117,7 +116,7 @@ class _ProbeData:
     dataset: Dataset
     view_of: Callable[[Dataset], View]
     horizon: int
-    synthetic: bool
+    synthetic: bool = False
 
 
 def leak(
@@ -265,13 +264,8 @@ def _probe_data(project: Project | None, slot: str | None) -> _ProbeData:
 
 def _probe_data_of(data: SlotData) -> _ProbeData:
     # The probe must not read the sealed test.
-    return _ProbeData(
-        f"{data.slot} before its test",
-        data.dataset.slice(0, data.test_start),
-        partial(view_of, section=data.section),
-        data.section.horizon,
-        synthetic=False,
-    )
+    before, view = data.dataset.slice(0, data.test_start), partial(view_of, section=data.section)
+    return _ProbeData(f"{data.slot} before its test", before, view, data.section.horizon)
 
 
 def _probe(member: _Member, data: _ProbeData, at: int | None, seeds: int) -> ProbeResult:
@@ -310,12 +304,8 @@ def _probe(member: _Member, data: _ProbeData, at: int | None, seeds: int) -> Pro
         names = (_column(member.kind, column, tickers) for column in sorted(blind))
         return replace(result, blind=tuple(names))
     leak = replace(leak, bar=leak.bar + start)
-    return replace(
-        result,
-        leak=leak,
-        time=str(data.dataset.times[leak.bar]),
-        column=_column(member.kind, leak.column, tickers),
-    )
+    column = _column(member.kind, leak.column, tickers)
+    return replace(result, leak=leak, time=str(data.dataset.times[leak.bar]), column=column)
 
 
 def _probe_seed(member: _Member, data: _ProbeData, part: Dataset, at: int, seed: int) -> Sight:
@@ -358,12 +348,8 @@ def _compute(member: _Member, horizon: int) -> Compute:
         return lambda dataset: module.weights(_forecast(dataset))
 
     def known(dataset: Dataset) -> NDArray[Any]:
-        increments = np.asarray(module.increments(dataset))
-        means = np.full(increments.shape, np.nan)
-        if len(increments) >= horizon:
-            windows = sliding_window_view(increments, horizon, axis=0)
-            means[horizon - 1 :] = windows.mean(axis=-1)
-        columns = [increments, module.aggregate(means, horizon)]
+        increments = np.asarray(module.increments(dataset), dtype=np.float64)
+        columns = [increments, module.aggregate(trailing_mean(increments, horizon), horizon)]
         if hasattr(module, "level"):
             columns.append(module.level(dataset))
         return np.stack(columns, axis=-1)
@@ -471,10 +457,8 @@ def _split_data(
             rng = np.random.default_rng(seed)
             horizon, window = int(rng.integers(1, 20)), int(rng.integers(2, 20))
             bars = series.bars(420, seed=seed)
-            yield (
-                f"synthetic bars, horizon {horizon}, window {window}",
-                series.view(bars, horizon=horizon, window=window),
-            )
+            view = series.view(bars, horizon=horizon, window=window)
+            yield f"synthetic bars, horizon {horizon}, window {window}", view
 
 
 def _arguments(what: str, module: ModuleType) -> dict[str, Any]:
@@ -494,6 +478,5 @@ def _planted(split: Split) -> Iterator[Split]:
     """The split once per fold, with a validation sample in the training of that fold."""
     for place, fold in enumerate(split.folds):
         leaking = Fold(fold.number, np.union1d(fold.train, fold.validation[:1]), fold.validation)
-        yield replace(
-            split, folds=(*split.folds[:place], leaking, *split.folds[place + 1 :]), paths=()
-        )
+        folds = (*split.folds[:place], leaking, *split.folds[place + 1 :])
+        yield replace(split, folds=folds, paths=())

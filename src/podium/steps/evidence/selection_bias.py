@@ -160,9 +160,7 @@ class SelectionBias:
         }
 
 
-def bias_of_returns(
-    returns: Floats, chosen: int, n_trials: int, given_up: int = 0
-) -> SelectionBias:
+def bias_of_returns(returns: Floats, chosen: int, n_trials: int, pruned: int = 0) -> SelectionBias:
     """Selection bias from the returns of the configs' forecasts.
 
     Parameters
@@ -173,7 +171,7 @@ def bias_of_returns(
         Column of the chosen config.
     n_trials : int
         Distinct configs ever scored, at least N.
-    given_up : int
+    pruned : int
         Number of configs that a schedule pruned, so that their returns are unknown. The remaining
         ones are better and more alike, so their standard deviation is too small: with any pruned
         config it is at least that of independent strategies without skill, one over the root of T.
@@ -192,7 +190,7 @@ def bias_of_returns(
     spread = float(varied.std(ddof=1)) if varied.size > 1 else math.nan
     if n_trials == 1:
         spread = 0.0
-    elif given_up:
+    elif pruned:
         spread = float(np.nanmax([spread, 1.0 / math.sqrt(len(returns))]))
     reason = ""
     if math.isnan(mine):

@@ -27,12 +27,8 @@ def trading_terms(project: Project, data: SlotData, bars: slice) -> dict[str, An
         weight, leverage, turnover = (limit or None for limit in most)
         limits = Limits(weight=weight, leverage=leverage, turnover=turnover)
     if settings.cash_rate or settings.debt_rate or settings.borrow_rate:
-        rates = Rates(
-            data.view.times[bars],
-            cash=settings.cash_rate,
-            debt=settings.debt_rate,
-            borrow=settings.borrow_rate,
-        )
+        times, cash, debt = data.view.times[bars], settings.cash_rate, settings.debt_rate
+        rates = Rates(times, cash=cash, debt=debt, borrow=settings.borrow_rate)
     return {
         "prices": closes,
         "open_prices": opens,

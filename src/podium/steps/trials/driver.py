@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from podium import registry
-from podium.errors import NotFoundError, Problem, TimeOverError, UsageError
+from podium.errors import NotFoundError, TimeOverError, UsageError
 from podium.files import full_disk_explained
 from podium.hashing import digest
 from podium.ledger import writes
@@ -97,9 +97,8 @@ def search_question(project: Project, schedule_name: str = "") -> dict[str, str 
     """
     settings = project.config.tune
     if not registry.exists("searches", settings.search):
-        raise UsageError.of(
-            [Problem(f"tune.search is '{settings.search}'", ", ".join(registry.names("searches")))]
-        )
+        names = ", ".join(registry.names("searches"))
+        raise UsageError(f"tune.search is '{settings.search}'", names)
     return {
         "search": registry.versioned("searches", settings.search),
         "generation": settings.generation,
@@ -126,9 +125,8 @@ def begin(context: StudyContext, run: SearchRun, stride: int = 1) -> None:
         outputs = {"planned": planned, "family": family, "chosen": chosen}
         context.put_receipt(CHOICES, inputs, outputs)
     if model := chosen.get("auto"):
-        context.project.reporter.say(
-            f"{context.slot}: {family} is modelled by {model}: {chosen['why']}"
-        )
+        message = f"{context.slot}: {family} is modelled by {model}: {chosen['why']}"
+        context.project.reporter.say(message)
 
 
 def run_search(context: StudyContext, run: SearchRun) -> list[TrialRow]:
@@ -163,19 +161,14 @@ def run_search(context: StudyContext, run: SearchRun) -> list[TrialRow]:
 
 def _rows_of(context: StudyContext, run: SearchRun) -> list[TrialRow]:
     """The run's trials on record."""
-    numbers, family = set(run.numbers), run.family
-    return [
-        row for row in context.rows(run.phase) if row.family == family and row.number in numbers
-    ]
+    numbers, rows = set(run.numbers), context.rows(run.phase)
+    return [row for row in rows if row.family == run.family and row.number in numbers]
 
 
 def _run(context: StudyContext, run: SearchRun) -> list[TrialRow]:
     project, data, search = context.project, context.data, run.search
-    job = replace(
-        execute.job_of(data, context.split, run.family),
-        save_to=run.save_to,
-        pause_to=str(project.paused),
-    )
+    job = execute.job_of(data, context.split, run.family)
+    job = replace(job, save_to=run.save_to, pause_to=str(project.paused))
     callback = execute.Progress(project, run.label, len(run.numbers), context.data.direction)
     train = partial(
         execute.run, context, job, callback=callback, runner=run.runner, store_model=run.store_model
@@ -274,9 +267,8 @@ class SearchFeedback:
         self.failed = {row.id for row in context.rows(RETRIED)}
         mine = [row for row in context.rows(KNOWN) if row.family == family]
         if mine:
-            context.project.reporter.say(
-                f"{context.slot}: {len(mine)} trials of {family} were on record"
-            )
+            message = f"{context.slot}: {len(mine)} trials of {family} were on record"
+            context.project.reporter.say(message)
             self.tell([replace(row, number=row.number - mine[-1].number - 1) for row in mine])
 
     def tell(self, rows: Sequence[TrialRow]) -> None:

@@ -51,13 +51,11 @@ CHECKPOINT = TaskData.checkpoint
 class TrialCallback(Protocol):
     """Called when a trial ends."""
 
-    def __call__(
-        self, score: float, state: State = State.COMPLETE, *, trained: bool = False
-    ) -> None:
+    def __call__(self, score: float, state: State = State.COMPLETE, trained: bool = False) -> None:
         """Receive an end; ``trained``: in this run, not on record before."""
 
 
-def no_callback(score: float, state: State = State.COMPLETE, *, trained: bool = False) -> None:
+def no_callback(score: float, state: State = State.COMPLETE, trained: bool = False) -> None:
     """Ignore the end of a trial."""
 
 
@@ -124,18 +122,10 @@ def run(
     # A runner of the caller does not check for stops, so there Ctrl-C stops at once.
     heeding = nullcontext() if runner else stop_request.heeded(project.reporter.say)
     runner = runner or project.runner
+    keys = [key_of(data, split, job.family, plan) for plan in plans]
     new = [
-        NewTrial(
-            key_of(data, split, job.family, p),
-            p.phase,
-            p.number,
-            job.metric,
-            p.named,
-            p.extras,
-            p.notes,
-            until,
-        )
-        for p in plans
+        NewTrial(key, p.phase, p.number, job.metric, p.named, p.extras, p.notes, until)
+        for key, p in zip(keys, plans, strict=True)
     ]
     if stop_request.asked and (waiting := _not_ended(project, new)):
         raise stop_request.error(waiting)
@@ -232,9 +222,8 @@ def _store_artifact(context: StudyContext, job: Job, ended: Ended) -> tuple[str,
         "split": context.split.hash,
         "fold": ended.task.fold,
     }
-    name, folder = artifact.store(
-        project.store, checkpoints, description, writer=Path(job.save_to).name
-    )
+    writer = Path(job.save_to).name
+    name, folder = artifact.store(project.store, checkpoints, description, writer=writer)
     shutil.rmtree(model)
     place = Path(project.config.paths.registry) / folder
     return name, (place / inner / opened).as_posix()
@@ -244,7 +233,7 @@ def manifest(
     project: Project, data: TaskData, family: str, version: int, task: Task, epochs: int
 ) -> dict[str, Any]:
     """Fields of an artefact's manifest that describe its training."""
-    common = {
+    return {
         "slot": data.slot,
         "family": family,
         "family_version": version,
@@ -253,8 +242,8 @@ def manifest(
         "seed": task.seed,
         "task": asdict(data.section),
         "dataset_fingerprint": data.dataset.fingerprint,
+        **data.facts(project.config),
     }
-    return {**common, **data.facts(project.config)}
 
 
 def _not_ended(project: Project, trials: Sequence[NewTrial]) -> int:
@@ -266,10 +255,8 @@ def _not_ended(project: Project, trials: Sequence[NewTrial]) -> int:
 def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> list[TrialRow]:
     """Rows in the order of the plans; two plans of one trial have its row twice."""
     rows = project.ledger.read(reads.trials_by_id, ids)
-    return [
-        replace(rows[id_], phase=plan.phase, number=plan.number)
-        for id_, plan in zip(ids, plans, strict=True)
-    ]
+    pairs = zip((rows[id_] for id_ in ids), plans, strict=True)
+    return [replace(row, phase=plan.phase, number=plan.number) for row, plan in pairs]
 
 
 def _put_index(project: Project, tx: Transaction, data: TaskData, fold: Fold) -> str | None:
@@ -307,9 +294,7 @@ class Progress:
         if begins is not None:
             begins(label, total)
 
-    def __call__(
-        self, score: float, state: State = State.COMPLETE, *, trained: bool = False
-    ) -> None:
+    def __call__(self, score: float, state: State = State.COMPLETE, trained: bool = False) -> None:
         """Count one more end."""
         self.ended[state] += 1
         self.trained += trained
@@ -335,9 +320,8 @@ class Progress:
         if not self.trained:
             return None
         each = (time.monotonic() - self.began) / self.trained
-        return max(
-            0.0, min(each * (self.total - self.done), self.project.stop_request.seconds_left)
-        )
+        left = each * (self.total - self.done)
+        return max(0.0, min(left, self.project.stop_request.seconds_left))
 
     def _facts(self, left: float | None) -> dict[str, Any]:
         return {

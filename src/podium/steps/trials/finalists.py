@@ -66,22 +66,12 @@ def planned(
     settings = project.config.tune
     further = settings.seeds - 1
     chosen = best_configs(rows, settings.finalists, direction) if further else []
-    return [
-        (
-            row,
-            [
-                Planned(
-                    PHASE,
-                    rank * further + k,
-                    row.config,
-                    fold=row.fold,
-                    seed=trial_seed(settings.seed, FIRST_SEED - k),
-                )
-                for k in range(further)
-            ],
-        )
-        for rank, row in enumerate(chosen)
-    ]
+    plans: list[tuple[TrialRow, list[Planned]]] = [(row, []) for row in chosen]
+    for rank, (row, trainings) in enumerate(plans):
+        for k in range(further):
+            seed = trial_seed(settings.seed, FIRST_SEED - k)
+            trainings.append(Planned(PHASE, rank * further + k, row.config, row.fold, seed))
+    return plans
 
 
 def train(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist]:
@@ -91,9 +81,8 @@ def train(context: StudyContext, rows: Sequence[TrialRow]) -> list[Finalist]:
     """
     slot, direction = context.slot, context.data.direction
     chosen = planned(context.project, rows, direction)
-    callback = execute.Progress(
-        context.project, f"{slot}: finalists", sum(len(plans) for _, plans in chosen), direction
-    )
+    total = sum(len(plans) for _, plans in chosen)
+    callback = execute.Progress(context.project, f"{slot}: finalists", total, direction)
     try:
         for family in sorted({row.family for row, _ in chosen}):
             plans = [plan for row, of in chosen if row.family == family for plan in of]

@@ -112,9 +112,8 @@ def scores(
     ledger = project.ledger
     known = {row.id: {row.metric: row.score} for row in rows}
     with ledger.reading() as tx:
-        for id_, name, value in reads.results(
-            ledger, tx, list(known), [f"val_{m}" for m in metrics]
-        ):
+        names = [f"val_{metric}" for metric in metrics]
+        for id_, name, value in reads.results(ledger, tx, list(known), names):
             known[id_].setdefault(name.removeprefix("val_"), value)
         new = {
             row.id: {
@@ -128,9 +127,8 @@ def scores(
     with ledger.transaction() as tx:
         for row in rows:
             if fresh := new.get(row.id):
-                writes.put_results(
-                    ledger, tx, row.id, row.family, {f"val_{m}": v for m, v in fresh.items()}
-                )
+                results = {f"val_{metric}": value for metric, value in fresh.items()}
+                writes.put_results(ledger, tx, row.id, row.family, results)
                 known[row.id].update(fresh)
     return {id_: {m: values.get(m, math.nan) for m in metrics} for id_, values in known.items()}
 

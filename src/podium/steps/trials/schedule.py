@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from podium import registry
-from podium.errors import Problem, UsageError
+from podium.errors import UsageError
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
@@ -39,7 +39,7 @@ def schedule_question(project: Project, name: str = "") -> dict[str, str | int]:
     name = name or settings.schedule
     if not registry.exists("schedules", name):
         names = ", ".join(registry.names("schedules"))
-        raise UsageError.of([Problem(f"the schedule is '{name}'", names)])
+        raise UsageError(f"the schedule is '{name}'", names)
     if name == NONE:
         return {}
     # The number of trials that are never pruned depends on the finalists.
@@ -180,9 +180,7 @@ class PruningRun:
 
         rows = train(plans, until=rungs[0], next_until=next_until)
         self.curves.update(self._read([row.id for row in rows]))
-        return [
-            as_pruned(row, self.pruned[row.id]) if row.id in self.pruned else row for row in rows
-        ]
+        return [as_pruned(r, self.pruned[r.id]) if r.id in self.pruned else r for r in rows]
 
     def best_before_pruning(self, row: TrialRow) -> float:
         """Best score of a pruned trial, lower is better; NaN if curves are in another metric."""
