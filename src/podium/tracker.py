@@ -316,9 +316,8 @@ class _TrackerLog:
             with full_disk_explained(project.root), ledger.transaction(durable=True) as tx:
                 if self._study is None:
                     question = {"tracker": FILE.as_posix()}
-                    self._study = writes.put_study(ledger, tx, config.root_slot, question)
+                    self._study = writes.put_study(tx, config.root_slot, question)
                 [(written, _)] = foreign.put_records(
-                    ledger,
                     tx,
                     self._study,
                     [record],

@@ -83,7 +83,7 @@ def store_baseline(project: Project, tx: Transaction, artifact_hash: str, traini
         name: values.tolist() for name, values in asdict(baseline).items() if name != "window"
     }
     stored |= {"window": baseline.window, "asked": window, "features": list(training.feature_names)}
-    forecasts.put_baseline(project.ledger, tx, artifact_hash, stored)
+    forecasts.put_baseline(tx, artifact_hash, stored)
 
 
 def training_drift(

@@ -87,11 +87,10 @@ def _own_scores(
     scores = {}
     with ledger.reading() as tx:
         results = {
-            id_: value
-            for id_, _, value in reads.results(ledger, tx, [r.id for r in rows], [metric])
+            id_: value for id_, _, value in reads.results(tx, [r.id for r in rows], [metric])
         }
         for row in rows:
-            curve = reads.epochs_of(ledger, tx, row.id)
+            curve = reads.epochs_of(tx, row.id)
             best = best_of(curve, metric, data.section.direction)
             values = [values.get(metric) for values in curve.values()]
             # A result that is not an epoch's is the final report, which takes precedence.
@@ -112,9 +111,7 @@ def scores(
     ledger = project.ledger
     known = {row.id: {row.metric: row.score} for row in rows}
     with ledger.reading() as tx:
-        for id_, name, value in reads.results(
-            ledger, tx, list(known), [f"val_{m}" for m in metrics]
-        ):
+        for id_, name, value in reads.results(tx, list(known), [f"val_{m}" for m in metrics]):
             known[id_].setdefault(name.removeprefix("val_"), value)
         new = {
             row.id: {
@@ -129,7 +126,7 @@ def scores(
         for row in rows:
             if fresh := new.get(row.id):
                 writes.put_results(
-                    ledger, tx, row.id, row.family, {f"val_{m}": v for m, v in fresh.items()}
+                    tx, row.id, row.family, {f"val_{m}": v for m, v in fresh.items()}
                 )
                 known[row.id].update(fresh)
     return {id_: {m: values.get(m, math.nan) for m in metrics} for id_, values in known.items()}
@@ -140,7 +137,7 @@ def _score(
 ) -> float:
     if row.prediction_hash is None:
         return math.nan
-    values = reads.array(project.ledger, tx, row.prediction_hash)
+    values = reads.array(tx, row.prediction_hash)
     [fold] = [fold for fold in split.folds if fold.number == row.fold]
     task, (_, validation) = data.task, data.task.parts(data.tuning, fold)
     prediction = task.read(values, data.tuning, fold)
