@@ -53,11 +53,7 @@ class Shadow:
     created_at: str
 
 
-def put_forecasts(
-    tx: Transaction,
-    about: Mapping[str, str],
-    values: Mapping[Place, float],
-) -> int:
+def put_forecasts(tx: Transaction, about: Mapping[str, str], values: Mapping[Place, float]) -> int:
     """Append the forecasts that are not on record yet; returns their number.
 
     Parameters

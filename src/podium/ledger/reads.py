@@ -125,9 +125,7 @@ def arrays(tx: Transaction, names: Collection[str]) -> dict[str, NDArray[Any]]:
 
 
 def results(
-    tx: Transaction,
-    trial_ids: Sequence[str],
-    names: Sequence[str] | None = None,
+    tx: Transaction, trial_ids: Sequence[str], names: Sequence[str] | None = None
 ) -> list[tuple[str, str, float]]:
     """Trial, name and value of the recorded metrics of these trials; default: all metrics."""
     result = schema.result.c
@@ -330,10 +328,7 @@ def count_tested_configs(tx: Transaction, slot: str, interval: tuple[str, str]) 
     """
     trial, split = schema.trial.c, schema.split.c
     overlapping = mine(
-        tx,
-        split.hash,
-        split.validation_from <= interval[1],
-        split.validation_to >= interval[0],
+        tx, split.hash, split.validation_from <= interval[1], split.validation_to >= interval[0]
     )
     return _count_configs(
         tx,

@@ -242,8 +242,7 @@ evidence = _table(
     sa.Index("evidence_by_candidate", "project_id", "candidate_id", "kind"),
 )
 test_look = _table(
-    "test_look",
-    *_texts("dataset", "interval_from", "interval_to", "candidate_id", "created_at"),
+    "test_look", *_texts("dataset", "interval_from", "interval_to", "candidate_id", "created_at")
 )
 forecast = _table(
     # Forecasts of candidates, never changed when bars are revised later.

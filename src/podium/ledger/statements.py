@@ -80,12 +80,7 @@ def select(
 
 
 def first(
-    tx: Transaction,
-    what: What,
-    /,
-    *where: Condition,
-    order: Order = (),
-    **equal: Any,
+    tx: Transaction, what: What, /, *where: Condition, order: Order = (), **equal: Any
 ) -> dict[str, Any] | None:
     """The first of the rows of :func:`select`, or None."""
     # Calls without an order match few rows, mostly one; a limit would cost more.
@@ -134,12 +129,7 @@ def insert_missing(tx: Transaction, table: sa.Table, new: Iterable[Mapping[str, 
 
 
 def update(
-    tx: Transaction,
-    table: sa.Table,
-    new: Mapping[str, Any],
-    /,
-    *where: Condition,
-    **equal: Any,
+    tx: Transaction, table: sa.Table, new: Mapping[str, Any], /, *where: Condition, **equal: Any
 ) -> int:
     """Set columns of the rows that meet the conditions; returns the number of rows."""
     changed = 0

@@ -38,9 +38,7 @@ def find_study(tx: Transaction, slot: str, question: Mapping[str, Any]) -> Study
 
 
 def link_known_trials(
-    tx: Transaction,
-    study: Study,
-    fits: Mapping[str, Callable[[ConfigDict], bool]],
+    tx: Transaction, study: Study, fits: Mapping[str, Callable[[ConfigDict], bool]]
 ) -> int:
     """Link to a new study, in phase ``known``, every recorded trial that answers its question.
 

@@ -19,15 +19,7 @@ from podium.evidence import SCHEMA, Evidence
 from podium.hashing import canonical, digest, digest_bytes, new_id
 from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Transaction, now
-from podium.ledger.statements import (
-    delete,
-    insert,
-    insert_missing,
-    select,
-    update,
-    value,
-    values,
-)
+from podium.ledger.statements import delete, insert, insert_missing, select, update, value, values
 from podium.own import Files
 from podium.record import part_of
 from podium.sequences import Sequences
@@ -162,10 +154,7 @@ def announce(tx: Transaction, kind: str, subject_ids: Sequence[str]) -> None:
 
 
 def start_trials(
-    tx: Transaction,
-    study: Study,
-    trials: Sequence[NewTrial],
-    environment_hash: str,
+    tx: Transaction, study: Study, trials: Sequence[NewTrial], environment_hash: str
 ) -> list[str]:
     """Put a batch of trials into a study; returns their ids, those of recorded keys included.
 
@@ -223,11 +212,7 @@ def start_trials(
 
 
 def link_trials(
-    tx: Transaction,
-    study_id: str,
-    phase: str,
-    trial_ids: Sequence[str],
-    start: int = 0,
+    tx: Transaction, study_id: str, phase: str, trial_ids: Sequence[str], start: int = 0
 ) -> None:
     """Put trials into a study, numbered in their order."""
     links = [
@@ -480,11 +465,7 @@ def _from(target: State) -> list[State]:
 
 
 def put_receipt(
-    tx: Transaction,
-    slot: str,
-    step: str,
-    inputs: reads.Inputs,
-    outputs: Mapping[str, Any],
+    tx: Transaction, slot: str, step: str, inputs: reads.Inputs, outputs: Mapping[str, Any]
 ) -> None:
     """Store the outputs of a step that is complete for these inputs.
 

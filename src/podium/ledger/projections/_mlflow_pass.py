@@ -505,10 +505,7 @@ def begin(tx: Transaction, target: str, mark: str) -> None:
 
 
 def save_progress(
-    tx: Transaction,
-    target: str,
-    runs: Mapping[str, tuple[str, str]],
-    position: int | None,
+    tx: Transaction, target: str, runs: Mapping[str, tuple[str, str]], position: int | None
 ) -> None:
     """Store the sent runs by trial or study, and the position."""
     for subject_id, (run_id, name) in runs.items():

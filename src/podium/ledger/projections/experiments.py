@@ -45,12 +45,7 @@ CHECKED = 4096
 
 
 def write(
-    ledger: Ledger,
-    root: Path,
-    slot: str,
-    *,
-    active: str = ACTIVE,
-    say: Callable[[str], None],
+    ledger: Ledger, root: Path, slot: str, *, active: str = ACTIVE, say: Callable[[str], None]
 ) -> list[str]:
     """Update the log, then best config and active model of each slot.
 
