@@ -76,15 +76,15 @@ def podium_store(place: Path, count: int) -> Path:
     config = load(beside)
     ledger = Ledger(config.ledger.url, beside, config.project.id, config.project.name)
     with ledger.transaction() as tx:
-        study = writes.put_study(ledger, tx, "bench", {"tracker": "bench"})
-        environment = writes.put_environment(ledger, tx, {"packages": {}, "machine": {}})
+        study = writes.put_study(tx, "bench", {"tracker": "bench"})
+        environment = writes.put_environment(tx, {"packages": {}, "machine": {}})
     for chunk in invented(count):
         records = [
             Record("", run.model, _moment(run), run.parameters, run.metrics) for run in chunk
         ]
         with ledger.transaction() as tx:
             foreign.put_records(
-                ledger, tx, study, records, origin=foreign.TRACKER, environment_hash=environment
+                tx, study, records, origin=foreign.TRACKER, environment_hash=environment
             )
     ledger.close()
     beside.rename(root)

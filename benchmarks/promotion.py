@@ -76,12 +76,12 @@ def _project(place: Path) -> Path:
                 root_id=f"c-{number}", created_at="2026-01-01T00:00:00.000Z",
             )  # fmt: skip
             with project.ledger.transaction(durable=True) as tx:
-                decisions.register(project.ledger, tx, candidate, "bench")
+                decisions.register(tx, candidate, "bench")
                 drawdown = {"candidate:max_drawdown": Scalar(0.1)}
                 finding = evidence_about(
                     candidate, "backtest", "bench", dataset="d" * 64, scalars=drawdown, notes={}
                 )
-                writes.put_evidence(project.ledger, tx, finding)
+                writes.put_evidence(tx, finding)
     return root
 
 

@@ -227,7 +227,7 @@ def _podium_trial(place: Path, folder: Path, stack: ExitStack) -> Callable[[], o
     ledger = Ledger("sqlite:///trial.db", place, "p-bench", "bench")
     stack.callback(ledger.close)
     with ledger.transaction() as tx:
-        study = writes.put_study(ledger, tx, "bench", {"question": "bench"})
+        study = writes.put_study(tx, "bench", {"question": "bench"})
     epochs = tuple(Epoch(0, n, dict.fromkeys(CURVES, 1.0 / n)) for n in range(1, EPOCHS + 1))
     losses = np.linspace(0, 1, 300, dtype=np.float32)
     numbers = itertools.count()
@@ -237,16 +237,16 @@ def _podium_trial(place: Path, folder: Path, stack: ExitStack) -> Callable[[], o
         key = Key("lstm", 1, config, "d" * 64, "t" * 64, "s" * 64, 0, 0)
         new = writes.NewTrial(key, "tune", config["number"], "mse", named=True)
         with ledger.transaction() as tx:
-            [id_] = writes.start_trials(ledger, tx, study, [new], "e" * 64)
+            [id_] = writes.start_trials(tx, study, [new], "e" * 64)
         task = Task(id_, config, 0, 0)
         ended = Ended(task, State.COMPLETE, 0.5, losses, epochs=epochs, best_epoch=EPOCHS)
         made = {"family": "lstm", "config": config}
         kept, path = artifact.store(place / "store", {"best_model": folder}, made, writer="bench")
         with ledger.transaction(durable=True) as tx:
-            writes.end_trial(ledger, tx, ended, metric="mse", index_hash=None)
-            writes.set_artifact(ledger, tx, id_, kept, f"{path}/best_model/model.pt")
+            writes.end_trial(tx, ended, metric="mse", index_hash=None)
+            writes.set_artifact(tx, id_, kept, f"{path}/best_model/model.pt")
             for name, value in TAGS.items():
-                writes.put_note(ledger, tx, id_, f"{name}: {value}", "bench")
+                writes.put_note(tx, id_, f"{name}: {value}", "bench")
 
     return once
 

@@ -45,7 +45,7 @@ def full_grid(seed: int, configs: int, epochs: int) -> list[list[float]]:
             result = tune(project, SLOT)
             ids = [row.id for row in result.trials]
             with project.ledger.reading() as tx:
-                curves = reads.curves(project.ledger, tx, ids, "val", "loss")
+                curves = reads.curves(tx, ids, "val", "loss")
     return [curves[id_] for id_ in ids]
 
 

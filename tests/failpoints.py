@@ -147,8 +147,8 @@ def _acknowledge() -> None:
     ended: list[str] = []
     end, transaction = writes.end_trial, Ledger.transaction
 
-    def told_end(ledger: Ledger, tx: Any, one: Any, **rest: Any) -> None:
-        end(ledger, tx, one, **rest)
+    def told_end(tx: Any, one: Any, **rest: Any) -> None:
+        end(tx, one, **rest)
         ended.append(f"ended {one.task.trial_id} {one.score!r}")
 
     @contextmanager
@@ -230,14 +230,14 @@ def _in_an_end(turn: int) -> None:
     end, place = divmod(turn, STATEMENTS)
     call = writes.end_trial
 
-    def patched(ledger: Ledger, tx: Any, one: Any, **rest: Any) -> None:
+    def patched(tx: Any, one: Any, **rest: Any) -> None:
         nonlocal end
         if end == 0:
             count = _Countdown(place)
-            sa.event.listen(ledger.engine, "after_cursor_execute", count.step)
-            sa.event.listen(ledger.engine, "commit", die)
+            sa.event.listen(tx.ledger.engine, "after_cursor_execute", count.step)
+            sa.event.listen(tx.ledger.engine, "commit", die)
         end -= 1
-        call(ledger, tx, one, **rest)
+        call(tx, one, **rest)
 
     writes.end_trial = patched
 
@@ -310,13 +310,13 @@ def _inside(name: str, statements: int) -> Callable[[int], None]:
         which, place = divmod(turn, statements)
         call = getattr(writes, name)
 
-        def patched(ledger: Ledger, tx: Any, *given: Any, **rest: Any) -> Any:
+        def patched(tx: Any, *given: Any, **rest: Any) -> Any:
             nonlocal which
             if which == 0:
-                sa.event.listen(ledger.engine, "after_cursor_execute", _Countdown(place).step)
-                sa.event.listen(ledger.engine, "commit", die)
+                sa.event.listen(tx.ledger.engine, "after_cursor_execute", _Countdown(place).step)
+                sa.event.listen(tx.ledger.engine, "commit", die)
             which -= 1
-            return call(ledger, tx, *given, **rest)
+            return call(tx, *given, **rest)
 
         setattr(writes, name, patched)
 
@@ -483,9 +483,9 @@ def enhance(
         scalars = {"candidate:max_drawdown": Scalar(-0.1, "fraction", "max")}
         lost = evidence_about(made, "backtest", "test", dataset="d" * 64, notes={}, scalars=scalars)
         with project.ledger.transaction(durable=True) as tx:
-            found = decisions.register(project.ledger, tx, made, "tester")
-            if not reads.evidence_of(project.ledger, tx, found.id):
-                writes.put_evidence(project.ledger, tx, lost)
+            found = decisions.register(tx, made, "tester")
+            if not reads.evidence_of(tx, found.id):
+                writes.put_evidence(tx, lost)
     tell("exit 0")
 
 

@@ -38,10 +38,10 @@ def another(
         study = projects.new_study(project.ledger)
         trial = projects.new_trial(len(name), config={"name": name})
         with project.ledger.transaction() as tx:
-            [trial_id] = writes.start_trials(project.ledger, tx, study, [trial], "e" * 64)
+            [trial_id] = writes.start_trials(tx, study, [trial], "e" * 64)
         with project.ledger.transaction() as tx:
             ended = projects.ended(trial_id)
-            writes.end_trial(project.ledger, tx, ended, metric="mse", index_hash=None)
+            writes.end_trial(tx, ended, metric="mse", index_hash=None)
             made = replace(
                 projects.new_candidate(name, model_type=model_type),
                 trial_id=trial_id,
@@ -52,7 +52,7 @@ def another(
                 root_id=parent.root_id if parent else f"c-{name}",
                 created_at=now(),
             )
-            return decisions.register(project.ledger, tx, made, "trainer")
+            return decisions.register(tx, made, "trainer")
 
 
 def moved(root: Path, candidate: str, *stages: Stage, expected: str | None = None) -> None:
@@ -62,7 +62,7 @@ def moved(root: Path, candidate: str, *stages: Stage, expected: str | None = Non
         for here, there in pairwise(stages):
             decision = projects.move(candidate, here, there, expected=expected)
             with project.ledger.transaction(durable=True) as tx:
-                decisions.decide(project.ledger, tx, decision)
+                decisions.decide(tx, decision)
 
 
 def told(root: Path) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def contend(root: Path, mine: str, turns: int, barrier: Any, answers: Any) -> No
                 decision = projects.move(mine, here, there, expected=expected)
                 try:
                     with project.ledger.transaction(durable=True) as tx:
-                        decisions.decide(project.ledger, tx, decision)
+                        decisions.decide(tx, decision)
                 except ConflictError:
                     continue
                 won += there is Stage.CHAMPION

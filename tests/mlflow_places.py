@@ -68,10 +68,10 @@ class Place:
         for number in numbers:
             with self.ledger.transaction() as tx:
                 new = [projects.new_trial(number)]
-                [id_] = writes.start_trials(self.ledger, tx, study, new, "e" * 64)
+                [id_] = writes.start_trials(tx, study, new, "e" * 64)
             with self.ledger.transaction() as tx:
                 ended = projects.ended(id_, **how)
-                writes.end_trial(self.ledger, tx, ended, metric="mse", index_hash=None)
+                writes.end_trial(tx, ended, metric="mse", index_hash=None)
             ids.append(id_)
         return ids
 
@@ -172,4 +172,4 @@ def in_child(work: Callable[[], None]) -> int:
 
 def position(place: Place) -> int:
     with place.ledger.reading() as tx:
-        return outbox.position_of(place.ledger, tx, place.target.key)[0]
+        return outbox.position_of(tx, place.target.key)[0]

@@ -257,7 +257,7 @@ def ended(trial_id: str, score: float = 0.5, **other: Any) -> Ended:
 def new_study(ledger: Ledger, slot: str = SLOT, question: str = "q") -> Study:
     """A study in the record."""
     with ledger.transaction() as tx:
-        return writes.put_study(ledger, tx, slot, {"question": question})
+        return writes.put_study(tx, slot, {"question": question})
 
 
 def new_candidate(name: str, slot: str = SLOT, model_type: str = "base") -> Candidate:
@@ -356,9 +356,9 @@ def write_trials(folder: Path, worker: int, count: int, barrier: Any, answers: A
         for n in range(count):
             with ledger.transaction() as tx:
                 trial = replace(new_trial(worker * count + n), named=True)
-                [id_] = writes.start_trials(ledger, tx, study, [trial], "e" * 64)
+                [id_] = writes.start_trials(tx, study, [trial], "e" * 64)
             with ledger.transaction(durable=True) as tx:
-                writes.end_trial(ledger, tx, ended(id_), metric="mse", index_hash=None)
+                writes.end_trial(tx, ended(id_), metric="mse", index_hash=None)
         ledger.close()
         return "done"
 
@@ -398,13 +398,13 @@ def promote_each_round(folder: Path, me: str, rounds: int, barrier: Any, answers
         for n in range(rounds):
             barrier.wait(60)
             with ledger.reading() as tx:
-                [row] = tx.exec_driver_sql(champions).fetchall()
+                [row] = tx.connection.exec_driver_sql(champions).fetchall()
             assert tuple(row[1:]) == ((1, 1) if n else (0, 0)), f"{row} before round {n}"
             barrier.wait(60)
             decision = move(f"c-{me}{n}", Stage.BETA, Stage.CHAMPION, expected=row[0])
             try:
                 with ledger.transaction(durable=True) as tx:
-                    decisions.decide(ledger, tx, decision)
+                    decisions.decide(tx, decision)
                 results.append("won")
             except ConflictError as error:
                 results.append(error.exit_code)

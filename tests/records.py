@@ -19,30 +19,29 @@ ENVIRONMENT = "e" * 64
 
 def start(ledger, study, *trials):
     with ledger.transaction() as tx:
-        return writes.start_trials(ledger, tx, study, trials, ENVIRONMENT)
+        return writes.start_trials(tx, study, trials, ENVIRONMENT)
 
 
 def end(ledger, trial_id, **how):
     with ledger.transaction(durable=True) as tx:
-        writes.end_trial(ledger, tx, projects.ended(trial_id, **how), metric="mse", index_hash=None)
+        writes.end_trial(tx, projects.ended(trial_id, **how), metric="mse", index_hash=None)
 
 
 def trial(ledger, trial_id):
     with ledger.reading() as tx:
-        return reads.trials_by_id(ledger, tx, [trial_id])[trial_id]
+        return reads.trials_by_id(tx, [trial_id])[trial_id]
 
 
 def register(ledger, *names, **how):
     with ledger.transaction(durable=True) as tx:
         return [
-            decisions.register(ledger, tx, projects.new_candidate(name, **how), "tester")
-            for name in names
+            decisions.register(tx, projects.new_candidate(name, **how), "tester") for name in names
         ]
 
 
 def decide(ledger, *moves):
     with ledger.transaction(durable=True) as tx:
-        return [decisions.decide(ledger, tx, decision) for decision in moves]
+        return [decisions.decide(tx, decision) for decision in moves]
 
 
 def to_beta(ledger, *names):
@@ -58,12 +57,12 @@ def crown(ledger, name, expected=None):
 
 def champion(ledger, slot=projects.SLOT):
     with ledger.reading() as tx:
-        return reads.champion_of(ledger, tx, slot)
+        return reads.champion_of(tx, slot)
 
 
 def stage(ledger, candidate_id):
     with ledger.reading() as tx:
-        return reads.stage_of(ledger, tx, candidate_id)
+        return reads.stage_of(tx, candidate_id)
 
 
 def broken_links(folder, project_id="p-test") -> list[str]:
@@ -124,7 +123,7 @@ def served(root, *offsets):
                 trial_id=trial_id,
             )
             with project.ledger.transaction(durable=True) as tx:
-                decisions.register(project.ledger, tx, made, "tester")
+                decisions.register(tx, made, "tester")
             decide(project.ledger, projects.move(made.id, Stage.DEVELOPMENT, Stage.BETA))
 
 

@@ -206,7 +206,7 @@ from podium.ledger.statements import values
 
 def write(ledger, root, slot, *, say):
     with ledger.reading() as tx:
-        names = sorted({*values(ledger, tx, schema.candidate.c.slot)})
+        names = sorted({*values(tx, schema.candidate.c.slot)})
     text = "".join(f"{name}\\n" for name in names)
     path = root / "slots.txt"
     if not names or (path.is_file() and path.read_text() == text):

@@ -177,7 +177,7 @@ def test_of_a_target_that_goes_either_way_the_directions_are_counted(root):
         shares = []
         for row, fold in zip(config.folds, analysis.extension.split.folds, strict=True):
             with project.ledger.reading() as tx:
-                forecast = reads.array(project.ledger, tx, row.prediction_hash)
+                forecast = reads.array(tx, row.prediction_hash)
             truth = fold.windows(data.tuning)[1].truth()
             right = [f * t > 0 for f, t in zip(forecast, truth, strict=True) if t != 0]
             shares.append(sum(right) / len(right))

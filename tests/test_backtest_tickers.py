@@ -139,8 +139,8 @@ def test_a_delisted_ticker_ends_the_test_and_is_told_by_name(copied):
     # The windows there are were judged as before.
     [old] = query(copied, "SELECT series FROM evidence WHERE id = ?", before[0])
     with open_project(copied) as project, project.ledger.reading() as tx:
-        shorter = reads.array(project.ledger, tx, test.series["loss"])
-        longer = reads.array(project.ledger, tx, json.loads(old["series"])["loss"])
+        shorter = reads.array(tx, test.series["loss"])
+        longer = reads.array(tx, json.loads(old["series"])["loss"])
     assert (shorter == longer[: len(shorter)]).all()
 
 
@@ -160,8 +160,7 @@ def test_a_delisted_ticker_of_a_universe_is_sold_at_its_last_price_and_told_by_n
     with open_project(root) as project, project.ledger.reading() as tx:
         series = found.evidence["backtest"].series
         item, quantity = (
-            reads.array(project.ledger, tx, series[f"trades:{name}"])
-            for name in ("item", "quantity")
+            reads.array(tx, series[f"trades:{name}"]) for name in ("item", "quantity")
         )
     assert np.sum(quantity[item == 1]) == pytest.approx(0.0, abs=1e-12)
 

@@ -105,7 +105,7 @@ def test_the_best_of_two_families_is_the_reference_from_the_search_to_the_report
         errors = (windows.truth() - model.predict(windows.blind()).mean) ** 2
         assert test.scalar("naive_loss") == errors.mean()
         with project.ledger.reading() as tx:
-            mine = reads.array(project.ledger, tx, test.series["loss"]).astype(float)
+            mine = reads.array(tx, test.series["loss"]).astype(float)
         a_bar = [panel_loss(losses, windows.at)[1] for losses in (mine, errors)]
         expected = diebold_mariano(*a_bar, data.view.horizon).p_value
         assert test.scalar("dm_p_value") == pytest.approx(expected, rel=1e-3)
@@ -122,7 +122,7 @@ def test_the_best_of_two_families_is_the_reference_from_the_search_to_the_report
 
 def reads_of(project, step):
     with project.ledger.reading() as tx:
-        return reads.newest_receipts(project.ledger, tx, SLOT, step)
+        return reads.newest_receipts(tx, SLOT, step)
 
 
 def test_a_new_baseline_family_runs_beside_a_finished_search(two, monkeypatch):

@@ -31,7 +31,7 @@ def finished(ladder, tmp_path_factory):
     [candidate] = query(root, "SELECT id, trial_id FROM candidate")
     with open_project(root) as project, project.ledger.transaction() as tx:
         for subject in (candidate["id"], candidate["trial_id"]):
-            writes.put_note(project.ledger, tx, subject, "keep an eye on it", "ann")
+            writes.put_note(tx, subject, "keep an eye on it", "ann")
     return root
 
 
@@ -360,7 +360,7 @@ def enhanced(root):
         from podium.ledger import decisions, reads
 
         [row] = query(root, "SELECT id, artifact_path FROM candidate")
-        parent = reads.candidate_by_id(project.ledger, tx, row["id"])
+        parent = reads.candidate_by_id(tx, row["id"])
         old = project.store / row["artifact_path"]
         folders = {name: old / name for name in ("best_model", "final_model")}
         manifest = json.loads((old / "manifest.json").read_bytes())
@@ -374,7 +374,7 @@ def enhanced(root):
             artifact_path=path,
             parent_id=parent.id,
         )
-        return decisions.register(project.ledger, tx, child, "ann").id
+        return decisions.register(tx, child, "ann").id
 
 
 def test_what_has_not_ended_stays_and_is_told(finished, tmp_path):

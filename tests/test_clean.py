@@ -237,7 +237,7 @@ def test_an_extended_model_that_became_a_candidate_stays_in_the_store(project, r
         artifact_path=artifact.folder_of(hashes[2]),
     )
     with project.ledger.transaction(durable=True) as tx:
-        decisions.register(project.ledger, tx, candidate, "trainer")
+        decisions.register(tx, candidate, "trainer")
     clean(project, plan(project, CleanRules(keep_best=1)), CleanRules(keep_best=1))
     assert (project.store / artifact.folder_of(hashes[2])).is_dir()
     assert not (project.store / artifact.folder_of(hashes[1])).is_dir()
@@ -247,9 +247,7 @@ def test_states_of_trials_that_nobody_goes_on_with_go_and_others_stay(project, r
     done, _ = keep(project, 1, 0.1)
     study = projects.new_study(project.ledger)
     with project.ledger.transaction() as tx:
-        [waiting] = writes.start_trials(
-            project.ledger, tx, study, [projects.new_trial(2)], "e" * 64
-        )
+        [waiting] = writes.start_trials(tx, study, [projects.new_trial(2)], "e" * 64)
     for id_ in (done, waiting):
         (project.paused / id_).mkdir(parents=True)
         (project.paused / id_ / "state").write_bytes(b"x" * 500)

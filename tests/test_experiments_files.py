@@ -117,14 +117,14 @@ def end_trials(root, count, **how):
     """Let trials nobody trained end in the record, without what a step does afterwards."""
     ledger = projects.open_ledger(root, "p-small")
     with ledger.transaction() as tx:
-        study = writes.put_study(ledger, tx, SLOT, {"question": 1})
+        study = writes.put_study(tx, SLOT, {"question": 1})
         keys = [projects.new_trial(number).key for number in range(count)]
         new = [writes.NewTrial(key, "grid", n, "mse", named=True) for n, key in enumerate(keys)]
-        names = writes.start_trials(ledger, tx, study, new, "e" * 64)
+        names = writes.start_trials(tx, study, new, "e" * 64)
     for name in names:
         with ledger.transaction(durable=True) as tx:
             ended = projects.ended(name, **how)
-            writes.end_trial(ledger, tx, ended, metric="mse", index_hash=None)
+            writes.end_trial(tx, ended, metric="mse", index_hash=None)
     ledger.close()
     return names
 
@@ -461,11 +461,11 @@ def test_a_run_whose_model_is_gone_never_wins(copied):
 def test_a_loss_that_is_not_finite_never_wins(copied, score):
     found = run_grid(copied, {"learning_rate": [1e-6]})
     with open_project(copied) as project, project.ledger.transaction() as tx:
-        tx.exec_driver_sql(
+        tx.connection.exec_driver_sql(
             "UPDATE trial SET score = ? WHERE id = ?",
             (None if math.isnan(score) else score, found.best.id),
         )
-        outbox.advance(project.ledger, tx, "active_model", 0, "")
+        outbox.advance(tx, "active_model", 0, "")
     (copied / "models" / "active_model.txt").unlink()
     append(copied, {"phase": "a note"})
     catch_up(copied)
@@ -557,4 +557,4 @@ def test_writing_what_is_up_to_date_changes_nothing(copied):
     catch_up(copied)
     assert state() == before
     with open_project(copied) as project, project.ledger.reading() as tx:
-        assert len(reads.trials_by_id(project.ledger, tx, ids(copied))) == 2
+        assert len(reads.trials_by_id(tx, ids(copied))) == 2

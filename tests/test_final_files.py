@@ -334,7 +334,7 @@ def test_another_config_is_trained_and_nothing_vouches_for_it(root):
     assert read(root)["candidate"] == found.candidate.id
     with open_project(root) as project:
         with project.ledger.reading() as tx:
-            evidence = reads.evidence_of(project.ledger, tx, found.candidate.id)
+            evidence = reads.evidence_of(tx, found.candidate.id)
         assert "validation" not in evidence
         asked = promote(project, found.candidate.id, dry_run=True)
     absent = {v.gate for v in asked.verdicts if v.result is Result.MISSING}
@@ -425,7 +425,7 @@ def test_a_champion_that_saw_the_test_is_stood_for_there_by_the_one_that_was_jud
         finalize(project, SLOT)
         found = backtest(project, SLOT).evidence["against_champion"]
     with open_project(root) as project, project.ledger.reading() as tx:
-        known = reads.evidence_of(project.ledger, tx, parent.id)["test"]
+        known = reads.evidence_of(tx, parent.id)["test"]
     assert found.notes["champion"] == child.id
     assert found.scalar("champion_loss") == pytest.approx(known.scalar("loss"), rel=1e-9)
 

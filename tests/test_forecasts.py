@@ -20,12 +20,12 @@ PLACE = ("AAPL", "2013-03-01T00:00:00")
 
 def put(ledger, values, **about):
     with ledger.transaction() as tx:
-        return forecasts.put_forecasts(ledger, tx, {**ABOUT, **about}, values)
+        return forecasts.put_forecasts(tx, {**ABOUT, **about}, values)
 
 
 def kept(ledger, candidate="c-a", **asked):
     with ledger.reading() as tx:
-        return forecasts.stored_forecasts(ledger, tx, candidate, **asked)
+        return forecasts.stored_forecasts(tx, candidate, **asked)
 
 
 def test_a_forecast_is_kept_to_the_bit_with_who_made_it_and_when(ledger):
@@ -55,8 +55,8 @@ def test_more_forecasts_than_one_statement_takes_are_all_kept(ledger):
     assert put(ledger, values) == 1201
     assert {place: one.value for place, one in kept(ledger).items()} == values
     with ledger.reading() as tx:
-        assert forecasts.last_decided(ledger, tx, "c-a") == PLACE[1]
-        assert forecasts.last_decided(ledger, tx, "c-b") == ""
+        assert forecasts.last_decided(tx, "c-a") == PLACE[1]
+        assert forecasts.last_decided(tx, "c-b") == ""
     assert kept(ledger, since="2013-03-02T00:00:00") == {}
 
 
@@ -72,14 +72,14 @@ def test_two_of_one_place_cannot_be_stored_whoever_writes(ledger, folder):
 
 def shadow_of(ledger, slot=projects.SLOT):
     with ledger.reading() as tx:
-        return forecasts.shadow_of(ledger, tx, slot)
+        return forecasts.shadow_of(tx, slot)
 
 
 def test_the_newest_word_on_a_shadow_counts_and_all_of_them_are_kept(ledger, folder):
     assert shadow_of(ledger) is None
     for candidate in ("c-a", "c-b", ""):
         with ledger.transaction() as tx:
-            forecasts.put_shadow(ledger, tx, projects.SLOT, candidate, "ann", "why not")
+            forecasts.put_shadow(tx, projects.SLOT, candidate, "ann", "why not")
         found = shadow_of(ledger)
         assert (found.candidate_id if found else "") == candidate
     assert shadow_of(ledger, "us4/D/return") is None
@@ -91,7 +91,7 @@ def test_the_newest_word_on_a_shadow_counts_and_all_of_them_are_kept(ledger, fol
 def test_a_model_has_one_baseline_and_the_first_stays(ledger):
     for told in ({"window": 5, "edges": [[0.1]]}, {"window": 6}):
         with ledger.transaction() as tx:
-            forecasts.put_baseline(ledger, tx, "a" * 64, told)
+            forecasts.put_baseline(tx, "a" * 64, told)
     with ledger.reading() as tx:
-        assert forecasts.baseline(ledger, tx, "a" * 64) == {"window": 5, "edges": [[0.1]]}
-        assert forecasts.baseline(ledger, tx, "b" * 64) is None
+        assert forecasts.baseline(tx, "a" * 64) == {"window": 5, "edges": [[0.1]]}
+        assert forecasts.baseline(tx, "b" * 64) is None

@@ -58,12 +58,12 @@ def keep(project, number, score, *, days=0.0, size=100, **key):
     study = projects.new_study(ledger)
     with ledger.transaction() as tx:
         trial = projects.new_trial(number, **key)
-        [id_] = writes.start_trials(ledger, tx, study, [trial], "e" * 64)
-        writes.end_trial(ledger, tx, projects.ended(id_, score), metric="mse", index_hash=None)
+        [id_] = writes.start_trials(tx, study, [trial], "e" * 64)
+        writes.end_trial(tx, projects.ended(id_, score), metric="mse", index_hash=None)
         path = f"models/registry/{folder}/best_model/model.pt"
-        writes.set_artifact(ledger, tx, id_, artifact_hash, path)
+        writes.set_artifact(tx, id_, artifact_hash, path)
         then = dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
-        tx.exec_driver_sql(
+        tx.connection.exec_driver_sql(
             "UPDATE trial SET ended_at = ? WHERE id = ?", (then.isoformat(timespec="seconds"), id_)
         )
     return id_, folder
@@ -162,7 +162,7 @@ def test_candidates_of_any_stage_and_evidence_keep_their_models(project):
             artifact_hash=hashes[chosen],
             artifact_path=chosen,
         )
-        decisions.register(ledger, tx, candidate, "tester")
+        decisions.register(tx, candidate, "tester")
         evidence = Evidence(
             id="e-1",
             kind="test",
@@ -177,7 +177,7 @@ def test_candidates_of_any_stage_and_evidence_keep_their_models(project):
             series={},
             notes={},
         )
-        writes.put_evidence(ledger, tx, evidence)
+        writes.put_evidence(tx, evidence)
     assert len(going(project, keep_best=1)) == 1
     assert not going(project, keep_best=1) & {best, chosen, looked_at}
 
@@ -205,7 +205,7 @@ def test_an_active_model_file_elsewhere_and_podiums_own_mark_count_too(root):
         (root / "serving" / "now.txt").write_text(f"{project.store / named}\n")
         with project.ledger.transaction() as tx:
             mark = json.dumps({"model": f"/elsewhere/{marked}/best_model/model.pt"})
-            outbox.advance(project.ledger, tx, "active_model", 0, mark)
+            outbox.advance(tx, "active_model", 0, mark)
         assert going(project, keep_best=1) == set()
 
 
@@ -215,7 +215,7 @@ def test_a_model_of_two_trials_goes_only_when_both_can_spare_it(project):
     id_, _ = keep(project, 2, score=0.05, fold=1)
     artifact_hash = artifact.digest_bytes((project.store / folder / "manifest.json").read_bytes())
     with project.ledger.transaction() as tx:
-        writes.set_artifact(project.ledger, tx, id_, artifact_hash, "models/x")
+        writes.set_artifact(tx, id_, artifact_hash, "models/x")
     assert folder not in going(project, keep_best=1)
 
 
@@ -232,7 +232,7 @@ def test_another_projects_models_in_the_same_record_stay(root, project):
     keep(project, 0, score=0.1)
     _, folder = keep(project, 1, score=0.2)
     with project.ledger.transaction() as tx:
-        tx.exec_driver_sql("UPDATE trial SET project_id = 'p-other' WHERE score = 0.2")
+        tx.connection.exec_driver_sql("UPDATE trial SET project_id = 'p-other' WHERE score = 0.2")
     assert folder not in going(project, keep_best=1)
 
 
@@ -322,7 +322,7 @@ def test_what_became_a_candidate_meanwhile_stays(project):
             artifact_hash=artifact_hash,
             artifact_path=folder,
         )
-        decisions.register(project.ledger, tx, candidate, "tester")
+        decisions.register(tx, candidate, "tester")
     assert collect(project, agreed, rules).removals == ()
     assert folder in folders(project)
 

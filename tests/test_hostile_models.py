@@ -340,9 +340,9 @@ def rows(tmp_path_factory):
     root = init(place / "source", demo=True)
     served(root, 1.0)
     with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
-        made = reads.candidate_by_id(project.ledger, tx, "c-1.0")
+        made = reads.candidate_by_id(tx, "c-1.0")
         found = evidence_about(made, "test", "test", dataset="d" * 64, notes={})
-        writes.put_evidence(project.ledger, tx, found)
+        writes.put_evidence(tx, found)
     path = bundled(root, place)
     with tarfile.open(path) as archive:
         names = [name for name in archive.getnames() if name.startswith("rows/")]

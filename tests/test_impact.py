@@ -33,7 +33,7 @@ def trials(root, *found, **key):
     with open_project(root) as project:
         ledger = project.ledger
         with ledger.transaction() as tx:
-            study = writes.put_study(ledger, tx, "", {"question": str(sorted(key.items()))})
+            study = writes.put_study(tx, "", {"question": str(sorted(key.items()))})
             new = [
                 writes.NewTrial(
                     **{
@@ -43,10 +43,10 @@ def trials(root, *found, **key):
                 )
                 for n, (config, _) in enumerate(found)
             ]
-            ids = writes.start_trials(ledger, tx, study, new, "e" * 64)
+            ids = writes.start_trials(tx, study, new, "e" * 64)
             for id_, (_, value) in zip(ids, found, strict=True):
                 ended = projects.ended(id_, value, losses=np.ones(3, np.float32))
-                writes.end_trial(ledger, tx, ended, metric="mse", index_hash=None)
+                writes.end_trial(tx, ended, metric="mse", index_hash=None)
 
 
 def of(root, *arguments, **how):

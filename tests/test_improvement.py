@@ -122,8 +122,8 @@ def judged(project, name, loss, *, parent=None, dataset="d" * 64, **scalars):
     made = replace(projects.new_candidate(name), parent_id=parent, root_id=parent or f"c-{name}")
     ledger = project.ledger
     with ledger.transaction() as tx:
-        made = decisions.register(ledger, tx, made, "tester")
-        series = {"loss": writes.put_array(ledger, tx, np.asarray(loss, dtype=np.float32))}
+        made = decisions.register(tx, made, "tester")
+        series = {"loss": writes.put_array(tx, np.asarray(loss, dtype=np.float32))}
         told = {
             "loss": Scalar(float(np.mean(loss)), "mse", "min"),
             "loss:AAPL": Scalar(1.0, "mse", "min"),
@@ -132,7 +132,6 @@ def judged(project, name, loss, *, parent=None, dataset="d" * 64, **scalars):
             **scalars,
         }
         writes.put_evidence(
-            ledger,
             tx,
             evidence_about(
                 made, "test", "test", dataset=dataset, split="s", scalars=told, series=series,
@@ -175,7 +174,7 @@ def test_a_child_is_held_against_its_parent_where_both_had_the_same_test(project
     assert (found.notes["sign_changes"], found.notes["parent"]) == ("turn", "c-base")
     # It is on record, once.
     with project.ledger.reading() as tx:
-        assert reads.evidence_of(project.ledger, tx, child.id)["improvement"] == found
+        assert reads.evidence_of(tx, child.id)["improvement"] == found
     assert improvement_over_parent(project, child, PERIODS) is None
 
 
@@ -303,10 +302,10 @@ def classified(tmp_path_factory):
     with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         mine = {"slot": parent.slot, "study_id": parent.study_id, "id": "c-child"}
         kin = {"parent_id": parent.id, "root_id": parent.id, "model_type": "continued"}
-        child = decisions.register(project.ledger, tx, replace(more, **mine, **kin), "tester")
-        trained = reads.evidence_of(project.ledger, tx, more.id)["validation"]
+        child = decisions.register(tx, replace(more, **mine, **kin), "tester")
+        trained = reads.evidence_of(tx, more.id)["validation"]
         its = replace(trained, id="e-child", candidate_id=child.id)
-        writes.put_evidence(project.ledger, tx, its)
+        writes.put_evidence(tx, its)
     return root, parent, child
 
 
@@ -316,8 +315,8 @@ def test_a_classifier_is_held_against_its_parent_on_the_same_samples(classified,
     assert podium(["evaluate", child.id, "--project", str(root)]) == 0
     said = capsys.readouterr().err
     with open_project(root) as project, project.ledger.reading() as tx:
-        found = reads.evidence_of(project.ledger, tx, child.id)
-        assert "evaluation" not in reads.evidence_of(project.ledger, tx, parent.id)
+        found = reads.evidence_of(tx, child.id)
+        assert "evaluation" not in reads.evidence_of(tx, parent.id)
     improved = found["improvement"]
     assert improved.dataset_fingerprint == found["evaluation"].dataset_fingerprint
     assert improved.notes["parent"] == parent.id

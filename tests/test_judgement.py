@@ -357,7 +357,7 @@ def test_failed_configs_count_and_leave_nothing_to_judge(project_of):
     with project_of() as project:
         study = query(project_of.root, "SELECT id FROM study")[0]["id"]
         with project.ledger.transaction() as tx:
-            tx.exec_driver_sql(
+            tx.connection.exec_driver_sql(
                 "UPDATE trial SET state = 'failed', prediction_hash = NULL, loss_hash = NULL "
                 "WHERE id = (SELECT t.id FROM trial t JOIN study_trial l ON l.trial_id = t.id "
                 f"WHERE l.study_id = '{study}' AND l.phase = 'tune' "
@@ -370,7 +370,7 @@ def test_failed_configs_count_and_leave_nothing_to_judge(project_of):
 def test_trials_that_kept_losses_alone_are_judged_by_them(project_of):
     with project_of() as project:
         with project.ledger.transaction() as tx:
-            tx.exec_driver_sql("UPDATE trial SET prediction_hash = NULL")
+            tx.connection.exec_driver_sql("UPDATE trial SET prediction_hash = NULL")
         found = analyzed(project)
     assert found.luck.basis == "losses"
     assert found.luck.judged == 6
@@ -399,7 +399,7 @@ def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, 
         found.chosen.tuning_score,
     )
     with open_project(project_of.root) as project, project.ledger.reading() as tx:
-        forecast = reads.array(project.ledger, tx, row["prediction_hash"])
+        forecast = reads.array(tx, row["prediction_hash"])
     close = data.dataset["close"][:, 0]
     moved = close[first + 1 : len(data.tuning)] / close[first : len(data.tuning) - 1] - 1.0
     gross = np.sign(forecast)[: len(moved)] * moved[: len(forecast)]
@@ -470,14 +470,14 @@ def test_evidence_that_is_not_the_newest_any_more_is_appended_again(project_of):
     with project_of() as project:
         final = finalized(project)
         with project.ledger.reading() as tx:
-            new = reads.evidence_of(project.ledger, tx, final.candidate.id)["validation"]
+            new = reads.evidence_of(tx, final.candidate.id)["validation"]
         old = ("loss", "loss_standard_error", "naive_loss", "dm_statistic", "dm_p_value")
         with project.ledger.transaction() as tx:
             bare = replace(new, id="e-old", scalars={k: new.scalars[k] for k in old})
-            writes.put_evidence(project.ledger, tx, bare)
+            writes.put_evidence(tx, bare)
         again = finalized(project)
         with project.ledger.reading() as tx:
-            found = reads.evidence_of(project.ledger, tx, final.candidate.id)["validation"]
+            found = reads.evidence_of(tx, final.candidate.id)["validation"]
     assert (again.fresh, again.candidate.id) == (False, final.candidate.id)
     assert (
         repr(found.scalars) == repr({k: Scalar(*v) for k, v in new.scalars.items()})

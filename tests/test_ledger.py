@@ -36,7 +36,7 @@ def test_opening_a_record_again_changes_nothing_in_it(ledger, tmp_path):
 
 def test_the_record_is_in_write_ahead_mode(sqlite_ledger):
     with sqlite_ledger.reading() as tx:
-        assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert tx.connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
 def test_a_record_of_a_newer_podium_is_refused(ledger, tmp_path):
@@ -108,7 +108,7 @@ def test_what_asks_a_process_to_end_waits_for_the_transaction(ledger, tmp_path, 
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - where it is raised is the question
             with ledger.transaction() as tx:
                 os.kill(os.getpid(), number)
-                decisions.register(ledger, tx, projects.new_candidate("a"), "tester")
+                decisions.register(tx, projects.new_candidate("a"), "tester")
             pytest.fail("it was forgotten")
         assert signal.getsignal(number) is signal.default_int_handler
     finally:
@@ -118,7 +118,7 @@ def test_what_asks_a_process_to_end_waits_for_the_transaction(ledger, tmp_path, 
 
 def test_whoever_asks_twice_is_not_held_off(ledger, tmp_path):
     with pytest.raises(KeyboardInterrupt), ledger.transaction() as tx:  # noqa: PT012
-        decisions.register(ledger, tx, projects.new_candidate("a"), "tester")
+        decisions.register(tx, projects.new_candidate("a"), "tester")
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         pytest.fail("it was held off")
@@ -156,11 +156,11 @@ def test_a_record_from_before_the_first_release_is_refused_in_one_sentence(tmp_p
 def test_receipts_of_a_step_come_newest_first_and_all_of_them_without_a_limit(ledger):
     with ledger.transaction() as tx:
         for n in (1, 2, 3):
-            writes.put_receipt(ledger, tx, "a/D/b", "tune", {"n": n}, {"study": f"s-{n}"})
-        writes.put_receipt(ledger, tx, "a/D/b", "extend", {"n": 9}, {})
+            writes.put_receipt(tx, "a/D/b", "tune", {"n": n}, {"study": f"s-{n}"})
+        writes.put_receipt(tx, "a/D/b", "extend", {"n": 9}, {})
     with ledger.reading() as tx:
-        [newest] = reads.newest_receipts(ledger, tx, "a/D/b", "tune")
-        every = reads.newest_receipts(ledger, tx, "a/D/b", "tune", None)
-        assert reads.receipt(ledger, tx, "a/D/b", "tune", {"n": 2}) == {"study": "s-2"}
+        [newest] = reads.newest_receipts(tx, "a/D/b", "tune")
+        every = reads.newest_receipts(tx, "a/D/b", "tune", None)
+        assert reads.receipt(tx, "a/D/b", "tune", {"n": 2}) == {"study": "s-2"}
     assert (newest.inputs, newest.outputs) == ({"n": 3}, {"study": "s-3"})
     assert [one.inputs["n"] for one in every] == [3, 2, 1]

@@ -48,7 +48,7 @@ def test_the_same_artefact_registered_again_is_the_candidate_it_was(ledger, tmp_
     [first] = register(ledger, "a")
     copy = replace(projects.new_candidate("a"), id="c-copy", root_id="c-copy")
     with ledger.transaction(durable=True) as tx:
-        assert decisions.register(ledger, tx, copy, "tester") == first
+        assert decisions.register(tx, copy, "tester") == first
     assert projects.query(tmp_path, "SELECT count(*) AS n FROM decision") == [{"n": 1}]
 
 

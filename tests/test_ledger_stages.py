@@ -65,7 +65,7 @@ class Stages(RuleBasedStateMachine):
             root_id=self.made[parent].root_id if parent else name,
         )
         with self.ledger.transaction(durable=True) as tx:
-            self.made[name] = decisions.register(self.ledger, tx, candidate, "tester")
+            self.made[name] = decisions.register(tx, candidate, "tester")
         self.rules.register(name, model_type, parent)
         return name
 
@@ -87,7 +87,7 @@ class Stages(RuleBasedStateMachine):
     def register_again(self, candidate):
         again = replace(self.made[candidate], id="c-again", model_type="adaptive")
         with self.ledger.transaction(durable=True) as tx:
-            found = decisions.register(self.ledger, tx, again, "tester")
+            found = decisions.register(tx, again, "tester")
         assert found == self.made[candidate]
 
     @rule(
@@ -187,7 +187,7 @@ class Stages(RuleBasedStateMachine):
 
     def decide_and_die(self, request):
         with self.ledger.transaction() as tx:
-            decisions.decide(self.ledger, tx, request)
+            decisions.decide(tx, request)
             raise KilledError
 
     @precondition(lambda self: self.last is not None)
@@ -211,7 +211,7 @@ class Stages(RuleBasedStateMachine):
                 )
             )
             assert {row.candidate_id: row.stage for row in rows} == rules.stages
-            assert reads.champion_of(self.ledger, tx, self.slot) == rules.champion
+            assert reads.champion_of(tx, self.slot) == rules.champion
             newest = schema.latest.c
             rows = tx.execute(
                 sa.select(newest.model_type, newest.candidate_id).where(newest.slot == self.slot)

@@ -30,7 +30,7 @@ def look(ledger, split, configs, *, slot=projects.SLOT, question="q", **key):
     """Let a study look at configs on a split."""
     study = projects.new_study(ledger, slot, question)
     with ledger.transaction() as tx:
-        writes.put_split(ledger, tx, split)
+        writes.put_split(tx, split)
     for dropout in configs:
         config = {"dropout": dropout, **key.get("config", {})}
         start(
@@ -42,7 +42,7 @@ def look(ledger, split, configs, *, slot=projects.SLOT, question="q", **key):
 
 def count(ledger, split, slot=projects.SLOT):
     with ledger.reading() as tx:
-        return reads.count_tested_configs(ledger, tx, slot, split.validation_interval())
+        return reads.count_tested_configs(tx, slot, split.validation_interval())
 
 
 def test_a_config_counts_once_whatever_its_folds_seeds_and_epochs(ledger):
@@ -85,10 +85,10 @@ def test_a_baseline_counts_only_if_a_study_looked_at_its_config_in_another_phase
     assert count(ledger, split) == 0
     study = projects.new_study(ledger)
     with ledger.reading() as tx:
-        [naive, _] = reads.trials_of(ledger, tx, study.id, "baseline")
+        [naive, _] = reads.trials_of(tx, study.id, "baseline")
     end(ledger, naive.id, state=State.FAILED, score=math.nan)
     with ledger.transaction() as tx:
-        writes.retry_trials(ledger, tx, [naive.id], "tester")
+        writes.retry_trials(tx, [naive.id], "tester")
     assert count(ledger, split) == 0
     look(ledger, split, [0.1], family="naive", question="another search")
     assert count(ledger, split) == 1
@@ -100,7 +100,7 @@ def test_failed_configs_count(ledger):
     look(ledger, split, [0.1])
     study = projects.new_study(ledger)
     with ledger.reading() as tx:
-        [first, *_] = reads.trials_of(ledger, tx, study.id, "tune")
+        [first, *_] = reads.trials_of(tx, study.id, "tune")
     end(ledger, first.id, state=State.FAILED, score=math.nan)
     assert count(ledger, split) == 2
 
@@ -114,8 +114,8 @@ def test_imported_configs_count_as_tested_on_these_bars(ledger):
         for model, dropout in told
     ]
     with ledger.transaction() as tx:
-        foreign.put_imported(ledger, tx, Imported("log.jsonl", records), projects.SLOT)
-        foreign.put_imported(ledger, tx, Imported("other", records[:1]), "us4/D/return")
+        foreign.put_imported(tx, Imported("log.jsonl", records), projects.SLOT)
+        foreign.put_imported(tx, Imported("other", records[:1]), "us4/D/return")
     assert count(ledger, split) == 5
     assert count(ledger, split, "us4/D/return") == 1
 
@@ -123,7 +123,7 @@ def test_imported_configs_count_as_tested_on_these_bars(ledger):
 def test_a_look_at_the_test_is_counted_by_candidate_and_by_overlap(ledger):
     def count(candidate, start, stop, dataset="us4"):
         with ledger.transaction(durable=True) as tx:
-            return writes.count_look(ledger, tx, dataset, (start, stop), candidate)
+            return writes.count_look(tx, dataset, (start, stop), candidate)
 
     assert count("c-1", "2010-01-04T00:00:00", "2011-12-30T00:00:00") == 1
     assert count("c-2", "2010-01-04T00:00:00", "2011-12-30T00:00:00") == 2

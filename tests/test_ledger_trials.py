@@ -32,8 +32,8 @@ def test_an_end_that_was_acknowledged_is_there_after_the_power_was_cut(sqlite_le
         row = trial(again, id_)
         assert (row.state, row.score) == (State.COMPLETE, 0.25)
         with again.reading() as tx:
-            assert reads.array(again, tx, row.loss_hash).tolist() == losses.tolist()
-            [same] = reads.trials_of(again, tx, study.id, "tune")
+            assert reads.array(tx, row.loss_hash).tolist() == losses.tolist()
+            [same] = reads.trials_of(tx, study.id, "tune")
         assert same.id == id_
     finally:
         again.close()
@@ -46,7 +46,7 @@ def test_ends_and_decisions_are_flushed_and_starts_are_not(ledger):
         ask, levels = ("SHOW synchronous_commit", {True: "on", False: "off"})
     for durable in (True, False, True):
         with ledger.transaction(durable=durable) as tx:
-            assert tx.exec_driver_sql(ask).scalar() == levels[durable]
+            assert tx.connection.exec_driver_sql(ask).scalar() == levels[durable]
 
 
 def test_a_transaction_that_fails_leaves_nothing(ledger, tmp_path):
@@ -54,7 +54,7 @@ def test_a_transaction_that_fails_leaves_nothing(ledger, tmp_path):
 
     def fail_after_the_start():
         with ledger.transaction() as tx:
-            writes.start_trials(ledger, tx, study, [projects.new_trial(0)], ENVIRONMENT)
+            writes.start_trials(tx, study, [projects.new_trial(0)], ENVIRONMENT)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -93,9 +93,9 @@ def test_a_scalar_of_evidence_reads_as_it_was_written(ledger, value):
         notes={"costs": "5 bps"},
     )
     with ledger.transaction(durable=True) as tx:
-        writes.put_evidence(ledger, tx, finding)
+        writes.put_evidence(tx, finding)
     with ledger.reading() as tx:
-        found = reads.evidence_of(ledger, tx, candidate.id)["backtest"]
+        found = reads.evidence_of(tx, candidate.id)["backtest"]
     assert repr(found.scalars["calmar"]) == repr(Scalar(value, "a year", "max"))
     assert (found.series, found.notes) == (finding.series, finding.notes)
 
@@ -112,10 +112,10 @@ def test_a_scalar_of_evidence_reads_as_it_was_written(ledger, value):
 )
 def test_a_stored_series_reads_as_it_was_written_and_is_stored_once(ledger, tmp_path, array):
     with ledger.transaction() as tx:
-        name = writes.put_array(ledger, tx, array)
-        assert writes.put_array(ledger, tx, array.copy()) == name
+        name = writes.put_array(tx, array)
+        assert writes.put_array(tx, array.copy()) == name
     with ledger.reading() as tx:
-        found = reads.array(ledger, tx, name)
+        found = reads.array(tx, name)
     assert found.dtype == array.dtype
     assert found.tobytes() == array.tobytes()
     assert projects.query(tmp_path, "SELECT count(*) AS n FROM blob") == [{"n": 1}]
@@ -123,7 +123,7 @@ def test_a_stored_series_reads_as_it_was_written_and_is_stored_once(ledger, tmp_
 
 def test_a_series_that_was_never_stored_is_not_found(ledger):
     with ledger.reading() as tx, pytest.raises(NotFoundError):
-        reads.array(ledger, tx, "0" * 64)
+        reads.array(tx, "0" * 64)
 
 
 def test_the_same_question_is_the_same_study(ledger):
@@ -149,7 +149,7 @@ def test_one_config_asked_twice_in_a_batch_is_one_trial_with_two_numbers(ledger,
     ids = start(ledger, study, first, replace(first, number=5))
     assert ids[0] == ids[1]
     with ledger.reading() as tx:
-        rows = reads.trials_of(ledger, tx, study.id, "tune")
+        rows = reads.trials_of(tx, study.id, "tune")
     assert [(row.id, row.number) for row in rows] == [(ids[0], 0), (ids[0], 5)]
 
 
@@ -160,7 +160,7 @@ def test_two_studies_share_a_trial_and_both_see_how_it_ended(ledger, tmp_path):
     assert start(ledger, two, projects.new_trial(0)) == [id_]
     with ledger.reading() as tx:
         for study in (one, two):
-            [row] = reads.trials_of(ledger, tx, study.id, "tune")
+            [row] = reads.trials_of(tx, study.id, "tune")
             assert (row.id, row.state, row.score) == (id_, State.COMPLETE, 0.25)
     assert projects.query(tmp_path, "SELECT count(*) AS n FROM trial") == [{"n": 1}]
 
@@ -187,7 +187,7 @@ def test_a_trial_that_ended_is_never_moved_back(ledger, state):
     end(ledger, id_, state=state, score=0.25, reason="as it was")
     start(ledger, study, projects.new_trial(0))
     with ledger.transaction() as tx:
-        writes.interrupt_trials(ledger, tx, [id_])
+        writes.interrupt_trials(tx, [id_])
     row = trial(ledger, id_)
     assert (row.state, row.score, row.reason) == (state, 0.25, "as it was")
 
@@ -223,7 +223,7 @@ def test_an_interrupted_trial_starts_again_under_its_own_id(ledger):
     study = projects.new_study(ledger)
     [id_] = start(ledger, study, projects.new_trial(0))
     with ledger.transaction() as tx:
-        writes.interrupt_trials(ledger, tx, [id_])
+        writes.interrupt_trials(tx, [id_])
     assert trial(ledger, id_).state is State.INTERRUPTED
     assert start(ledger, study, projects.new_trial(0)) == [id_]
     assert trial(ledger, id_).state is State.RUNNING
@@ -236,13 +236,13 @@ def test_a_failed_trial_is_retried_under_its_own_id_and_every_study_remembers(le
     end(ledger, id_, state=State.FAILED, score=math.nan, reason="no memory")
     end(ledger, good, score=0.5)
     with ledger.transaction() as tx:
-        writes.retry_trials(ledger, tx, [id_, good], "ann")
+        writes.retry_trials(tx, [id_, good], "ann")
     assert (trial(ledger, id_).state, trial(ledger, id_).reason) == (State.RUNNING, "")
     assert (trial(ledger, good).state, trial(ledger, good).score) == (State.COMPLETE, 0.5)
     end(ledger, id_, score=0.25)
     with ledger.reading() as tx:
         for study in (one, two):
-            [row] = reads.trials_of(ledger, tx, study.id, writes.RETRIED)
+            [row] = reads.trials_of(tx, study.id, writes.RETRIED)
             assert (row.id, row.number, row.state, row.score) == (id_, 0, State.COMPLETE, 0.25)
     [note] = projects.query(tmp_path, "SELECT subject_id, text, actor FROM note")
     assert note["subject_id"] == id_

@@ -93,7 +93,7 @@ def test_a_study_without_a_candidate_shows_its_best_config(copy):
     best = query(copy, "SELECT id FROM trial WHERE run_id IS NOT NULL ORDER BY score")[0]["id"]
     with open_project(copy) as project, project.ledger.transaction() as tx:
         for table in ("stage", "latest", "candidate"):
-            tx.exec_driver_sql(f"DELETE FROM {table}")
+            tx.connection.exec_driver_sql(f"DELETE FROM {table}")
     found = of(copy, id_of(copy, "study"))
     assert next(node.id for node in flat(found) if node.kind == "trial") == best
 
@@ -127,8 +127,8 @@ def _run(project, study, number):
     environment = project.environment
     with project.ledger.transaction() as tx:
         trial = projects.new_trial(number)
-        [id_] = writes.start_trials(project.ledger, tx, study, [trial], environment)
-        writes.end_trial(project.ledger, tx, projects.ended(id_), metric="mse", index_hash=None)
+        [id_] = writes.start_trials(tx, study, [trial], environment)
+        writes.end_trial(tx, projects.ended(id_), metric="mse", index_hash=None)
     return id_
 
 
@@ -141,7 +141,7 @@ def test_children_grow_from_their_parent_and_share_its_tree(copy):
             root_id=parent["id"],
             study_id=parent["study_id"],
         )
-        decisions.register(project.ledger, tx, child, "tester")
+        decisions.register(tx, child, "tester")
     for name in ("c-child", parent["id"]):
         found = of(copy, name)
         *_, old, young = flat(found)
@@ -164,7 +164,7 @@ def test_grandchildren_grow_from_children_and_make_their_parents_old(copy):
                 study_id=base["study_id"],
             )
             with project.ledger.transaction() as tx:
-                decisions.register(project.ledger, tx, child, "tester")
+                decisions.register(tx, child, "tester")
             before = child.id
         rows = {row["id"]: row for row in models.models(project.reader, slot=SLOT)}
     assert {name: row["version_type"] for name, row in rows.items()} == {
@@ -188,7 +188,7 @@ def test_grandchildren_grow_from_children_and_make_their_parents_old(copy):
 def test_imported_runs_have_a_tree_without_data(copy):
     record = Record("toto_20250101_000000", "toto", "2025-01-01T00:00:00", {"lr": 0.1}, {"mae": 1})
     with open_project(copy) as project, project.ledger.transaction() as tx:
-        foreign.put_imported(project.ledger, tx, Imported("old.json", [record]), SLOT)
+        foreign.put_imported(tx, Imported("old.json", [record]), SLOT)
     found = of(copy, "toto_20250101_000000")
     assert kinds(found) == ["study", "trial"]
     assert "old.json" in told(found)
@@ -197,7 +197,7 @@ def test_imported_runs_have_a_tree_without_data(copy):
 def test_notes_are_told_where_they_belong(copy):
     id_ = id_of(copy, "candidate")
     with open_project(copy) as project, project.ledger.transaction() as tx:
-        writes.put_note(project.ledger, tx, id_, "looks \x1b[31mtoo\n good", "ann")
+        writes.put_note(tx, id_, "looks \x1b[31mtoo\n good", "ann")
     words = told(of(copy, id_))
     assert "ann] looks" in words
     assert "\x1b" not in words

@@ -204,8 +204,8 @@ def test_a_revised_bar_changes_no_word_and_is_told(later):
 
 def test_on_the_bars_of_its_test_a_champion_scores_as_in_its_test(root):
     with open_project(root) as project, project.ledger.reading() as tx:
-        holder = reads.champion_of(project.ledger, tx, SLOT)
-        test = reads.evidence_of(project.ledger, tx, holder)["test"]
+        holder = reads.champion_of(tx, SLOT)
+        test = reads.evidence_of(tx, holder)["test"]
     figures = finding(checked(root), "naive").figures
     assert figures["since_training_bars"] == test.scalar("days")
     assert figures["since_training_loss"] == pytest.approx(test.scalar("loss"))
@@ -265,7 +265,7 @@ def test_a_kept_forecast_counts_as_it_was_made(later):
         about = {"slot": SLOT, "candidate_id": champion.candidate.id, "role": "champion"}
         about |= {"artifact_hash": champion.candidate.artifact_hash, "data_until": place[1]}
         with project.ledger.transaction() as tx:
-            forecasts.put_forecasts(project.ledger, tx, about, {place: 10.0})
+            forecasts.put_forecasts(tx, about, {place: 10.0})
     found = checked(later)
     assert finding(found, "naive").figures["newer_loss"] > before + 0.5
     assert finding(found, "forecasts").figures == {"stored": 1, "early": 1, "waiting": 10}

@@ -203,7 +203,7 @@ def test_sending_everything_a_second_time_changes_nothing(shown, tmp_path):
     with open_project(root) as project:
         assert sync(project).sent == 0
         with project.ledger.transaction() as tx:
-            outbox.advance(project.ledger, tx, projections.target_of(project).key, 0)
+            outbox.advance(tx, projections.target_of(project).key, 0)
         assert sync(project).sent > 20
     assert everything(uri_of(root)) == before
 
@@ -264,9 +264,9 @@ def test_runs_of_other_tools_are_there_whatever_they_are_called(place):
         training_time_seconds=12.0,
     )
     with place.ledger.transaction() as tx:
-        study = writes.put_study(place.ledger, tx, projects.SLOT, {"import": "odd.json"})
+        study = writes.put_study(tx, projects.SLOT, {"import": "odd.json"})
         [(written, _)] = foreign.put_records(
-            place.ledger, tx, study, [record], origin="import:odd.json", environment_hash="e" * 64
+            tx, study, [record], origin="import:odd.json", environment_hash="e" * 64
         )
     assert place.projection.drain().refused == []
     run = runs(place.target.uri)[written.trial_id]
@@ -288,10 +288,10 @@ def test_more_epochs_and_settings_than_mlflow_takes_at_once_arrive(place):
     with place.ledger.transaction() as tx:
         config = {f"p{n}": n for n in range(230)}
         new = [projects.new_trial(1, config=config)]
-        [id_] = writes.start_trials(place.ledger, tx, study, new, "e" * 64)
+        [id_] = writes.start_trials(tx, study, new, "e" * 64)
     with place.ledger.transaction() as tx:
         ended = projects.ended(id_, epochs=epochs, best_epoch=1300)
-        writes.end_trial(place.ledger, tx, ended, metric="mse", index_hash=None)
+        writes.end_trial(tx, ended, metric="mse", index_hash=None)
     place.projection.drain()
     run = runs(place.target.uri)[id_]
     assert len(run.data.params) > 230
@@ -310,17 +310,17 @@ def test_notes_and_decisions_arrive_on_the_run_they_are_about(place):
         beta = projects.move(f"c-{name}", Stage.DEVELOPMENT, Stage.BETA)
         crown = projects.move(f"c-{name}", Stage.BETA, Stage.CHAMPION, expected=before)
         with place.ledger.transaction() as tx:
-            decisions.register(place.ledger, tx, candidate, "ann")
-            decisions.decide(place.ledger, tx, beta)
-            decisions.decide(place.ledger, tx, crown)
+            decisions.register(tx, candidate, "ann")
+            decisions.decide(tx, beta)
+            decisions.decide(tx, crown)
         # The second champion archives the first one, which nothing else is said about.
         assert place.projection.drain().refused == []
     there = runs(place.target.uri)
     stages = [there[id_].data.tags["promotion_stage"] for id_ in (first, second)]
     assert stages == ["archived", "champion"]
     with place.ledger.transaction() as tx:
-        writes.put_note(place.ledger, tx, first, "trained at night", "bob")
-        writes.put_note(place.ledger, tx, "c-b", "the better one", "bob")
+        writes.put_note(tx, first, "trained at night", "bob")
+        writes.put_note(tx, "c-b", "the better one", "bob")
     assert place.projection.drain().refused == []
     there = runs(place.target.uri)
     assert there[first].data.tags["mlflow.note.content"].endswith("bob] trained at night")
@@ -387,7 +387,7 @@ def test_a_thing_mlflow_does_not_take_is_put_aside_and_tried_again(place):
     study = place.study()
     [before] = place.trials(1, study=study)
     with place.ledger.transaction() as tx:
-        writes.set_artifact(place.ledger, tx, before, "a" * 64)
+        writes.set_artifact(tx, before, "a" * 64)
     [after] = place.trials(2, study=study)
     done = place.projection.drain()
     assert (done.sent, done.waiting, done.stopped) == (2, 0, "")
@@ -408,7 +408,7 @@ def test_a_thing_mlflow_fails_over_is_put_aside_once_another_goes_well(place):
     [id_] = place.trials(1, study=study)
     # A moment beyond what a database can hold: MLflow fails instead of refusing.
     with place.ledger.transaction() as tx:
-        tx.exec_driver_sql("UPDATE trial SET origin = 'import:x', seconds = 1e300")
+        tx.connection.exec_driver_sql("UPDATE trial SET origin = 'import:x', seconds = 1e300")
     for _ in range(2):
         done = place.projection.drain()
         assert done.waiting == 1
@@ -425,7 +425,7 @@ def test_a_kill_after_a_thing_mlflow_fails_over_doubles_nothing(place, monkeypat
     study = place.study()
     [failing] = place.trials(1, study=study)
     with place.ledger.transaction() as tx:
-        tx.exec_driver_sql("UPDATE trial SET origin = 'import:x', seconds = 1e300")
+        tx.connection.exec_driver_sql("UPDATE trial SET origin = 'import:x', seconds = 1e300")
     ids = place.trials(2, 3, study=study)
     send = _mlflow_pass.SyncPass._send
 
@@ -448,7 +448,7 @@ def test_a_run_somebody_deleted_stays_deleted(place):
     place.projection.drain()
     client(place.target.uri).delete_run(runs(place.target.uri)[id_].info.run_id)
     with place.ledger.transaction() as tx:
-        writes.put_note(place.ledger, tx, id_, "never mind", "bob")
+        writes.put_note(tx, id_, "never mind", "bob")
     assert place.projection.drain().refused == []
     assert place.projection.check().missing == []
     assert id_ not in runs(place.target.uri)

@@ -43,26 +43,26 @@ def made(ladder, tmp_path_factory):
             for row in projects.query(root, "SELECT * FROM candidate"):
                 ids = (row["trial_id"], f"run-{row['version']}"), (row["id"], str(row["version"]))
                 for subject, remote in ids:
-                    outbox.remember(project.ledger, tx, key, subject, remote, "us4.D.volatility")
+                    outbox.remember(tx, key, subject, remote, "us4.D.volatility")
     return root
 
 
 def first(root):
     [row] = projects.query(root, "SELECT id FROM candidate WHERE version = 1")
     with open_project(root) as project, project.ledger.reading() as tx:
-        return reads.candidate_by_id(project.ledger, tx, row["id"])
+        return reads.candidate_by_id(tx, row["id"])
 
 
 def rewarded(root, candidate_id, reward):
     with open_project(root) as project:
         with project.ledger.reading() as tx:
-            candidate = reads.candidate_by_id(project.ledger, tx, candidate_id)
+            candidate = reads.candidate_by_id(tx, candidate_id)
         scalars = {"best_mean_reward": Scalar(reward, "", "max")}
         found = evidence_about(
             candidate, "evaluation", "test", dataset="d" * 64, notes={}, scalars=scalars
         )
         with project.ledger.transaction() as tx:
-            writes.put_evidence(project.ledger, tx, found)
+            writes.put_evidence(tx, found)
 
 
 @pytest.fixture

@@ -176,8 +176,8 @@ def improved(root, child, at="2026-01-01T00:00:00.000Z", **scalars):
     )
     with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         project.feeds = False
-        writes.put_evidence(project.ledger, tx, replace(found, created_at=at))
-        writes.announce(project.ledger, tx, "candidate", [child.id])
+        writes.put_evidence(tx, replace(found, created_at=at))
+        writes.announce(tx, "candidate", [child.id])
 
 
 def figures(root, candidate_id):
@@ -292,7 +292,7 @@ def test_a_base_that_was_never_sent_is_sent_before_what_was_made_of_it(root):
         with project.ledger.transaction() as tx:
             # The child is the first that is sent.
             key = projections.target_of(project).key
-            outbox.advance(project.ledger, tx, key, first["seq"] - 1)
+            outbox.advance(tx, key, first["seq"] - 1)
     synced(root)
     sql = "SELECT remote_id FROM projected WHERE subject_id = ?"
     [run] = projects.query(root, sql, base.trial_id)
@@ -504,8 +504,8 @@ def test_sending_everything_again_changes_nothing(root):
         project.feeds = False
         with project.ledger.transaction() as tx:
             # As a kill leaves it that came before anything was remembered.
-            tx.exec_driver_sql("DELETE FROM projected")
-            outbox.advance(project.ledger, tx, projections.target_of(project).key, 0)
+            tx.connection.exec_driver_sql("DELETE FROM projected")
+            outbox.advance(tx, projections.target_of(project).key, 0)
     synced(root)
     assert told(root) == before
 

@@ -32,19 +32,19 @@ def register(ledger, name, *, steps=None, **other):
     study = projects.new_study(ledger)
     with ledger.transaction() as tx:
         trial = projects.new_trial(0, config={"name": name})
-        [trial_id] = writes.start_trials(ledger, tx, study, [trial], "e" * 64)
+        [trial_id] = writes.start_trials(tx, study, [trial], "e" * 64)
     counted = {} if steps is None else {"total_timesteps": float(steps)}
     epochs = (Epoch(0, 1, {"train_loss": 0.5, **counted}),)
     with ledger.transaction() as tx:
         ended = projects.ended(trial_id, epochs=epochs, best_epoch=1)
-        writes.end_trial(ledger, tx, ended, metric="mse", index_hash=None)
+        writes.end_trial(tx, ended, metric="mse", index_hash=None)
         made = replace(projects.new_candidate(name), trial_id=trial_id, **other)
-        return decisions.register(ledger, tx, made, "ann")
+        return decisions.register(tx, made, "ann")
 
 
 def tags(ledger, candidate):
     with ledger.reading() as tx:
-        found = candidates.of(ledger, tx, candidate.id, TARGET).tags
+        found = candidates.of(tx, candidate.id, TARGET).tags
     return {name: value for name, value in found.items() if value not in (None, "")}
 
 
@@ -52,7 +52,7 @@ def decide(ledger, candidate, *stages, **how):
     for here, there in pairwise(stages):
         decision = replace(projects.move(candidate.id, here, there), **how)
         with ledger.transaction() as tx:
-            decisions.decide(ledger, tx, decision)
+            decisions.decide(tx, decision)
 
 
 def test_steps_are_told_where_trainings_counted_them(ledger):
@@ -75,7 +75,7 @@ def test_a_base_is_named_by_its_run_once_there_is_one(ledger):
     )
     assert "base_model_run_id" not in tags(ledger, child)
     with ledger.transaction() as tx:
-        outbox.remember(ledger, tx, TARGET, base.trial_id, "abc123")
+        outbox.remember(tx, TARGET, base.trial_id, "abc123")
     told = tags(ledger, child)
     assert told["base_model_run_id"] == "abc123"
     assert told["base_model_path"] == "runs:/abc123/models/model.zip"
@@ -155,8 +155,8 @@ def test_a_new_champion_touches_the_one_before(ledger):
     decide(ledger, second, DEVELOPMENT, BETA)
     decide(ledger, second, BETA, CHAMPION, expected_champion=first.id)
     with ledger.reading() as tx:
-        item = outbox.waiting(ledger, tx, TARGET, kinds=["decision"])[-1]
-        assert candidates.touched(ledger, tx, item) == [first.id, second.id]
+        item = outbox.waiting(tx, TARGET, kinds=["decision"])[-1]
+        assert candidates.touched(tx, item) == [first.id, second.id]
     told = tags(ledger, first)
     assert told["demotion_reason"] == f"New champion promoted: {second.id}"
     assert told["promotion_reason"] == "test"
@@ -168,5 +168,5 @@ def test_a_newcomer_touches_its_parent_and_the_one_before_it_of_its_type(ledger)
     one = register(ledger, "one", parent_id=base.id, model_type="continued")
     two = register(ledger, "two", parent_id=base.id, model_type="continued")
     with ledger.reading() as tx:
-        item = outbox.waiting(ledger, tx, TARGET, kinds=["candidate"])[-1]
-        assert candidates.touched(ledger, tx, item) == [base.id, one.id, two.id]
+        item = outbox.waiting(tx, TARGET, kinds=["candidate"])[-1]
+        assert candidates.touched(tx, item) == [base.id, one.id, two.id]

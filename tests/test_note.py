@@ -56,7 +56,7 @@ def root(tmp_path_factory):
             end(ledger, id_)
         register(ledger, "first")
         with ledger.transaction() as tx:
-            writes.put_evidence(ledger, tx, EVIDENCE)
+            writes.put_evidence(tx, EVIDENCE)
     return found
 
 

@@ -881,7 +881,7 @@ def test_mlflow_is_told_of_own_code(root):
     script(root, REPORTS)
     found = swept(root, trials=1)
     with open_project(root) as project, project.ledger.reading() as tx:
-        content = _mlflow_runs.trial(project.ledger, tx, found.best.id, "mine", "target")
+        content = _mlflow_runs.trial(tx, found.best.id, "mine", "target")
     assert content.params["lr"] == repr(found.best.config["lr"])
     assert content.params["command"].endswith("train.py, {args}")
     assert content.tags["podium.slot"] == "own/train"

@@ -178,7 +178,7 @@ def test_what_sqlite_takes_postgresql_takes(bare, tmp_path):
     )
     end(bare, ids[0], score=float("inf"), reason="a\0b", losses=np.zeros(3, np.float32))
     with bare.transaction() as tx:
-        writes.put_note(bare, tx, ids[0], "a\0b", "tester")
+        writes.put_note(tx, ids[0], "a\0b", "tester")
     assert trial(bare, ids[0]).reason == "a\N{SYMBOL FOR NULL}b"
     assert trial(bare, ids[0]).config == odd
     assert (trial(bare, ids[0]).seed, trial(bare, ids[0]).score) == (2**40, float("inf"))
@@ -374,12 +374,12 @@ def test_a_decision_cannot_be_written_over_by_an_upsert(bare, tmp_path):
 def test_a_view_of_the_record_does_not_move_while_others_write(bare, tmp_path):
     register(bare, "a")
     with bare.reading() as tx:
-        seen = tx.exec_driver_sql("SELECT count(*) FROM decision").scalar()
+        seen = tx.connection.exec_driver_sql("SELECT count(*) FROM decision").scalar()
         with closing(projects.open_ledger(tmp_path)) as other:
             register(other, "b")
-        assert tx.exec_driver_sql("SELECT count(*) FROM decision").scalar() == seen == 1
+        assert tx.connection.exec_driver_sql("SELECT count(*) FROM decision").scalar() == seen == 1
         with pytest.raises(Exception, match="read-only transaction"):
-            tx.exec_driver_sql("DELETE FROM stage")
+            tx.connection.exec_driver_sql("DELETE FROM stage")
 
 
 def test_tables_of_another_program_with_podiums_names_are_refused(server, tmp_path):
@@ -636,7 +636,7 @@ def test_a_writer_on_a_machine_that_vanished_is_ended_by_the_server(bare, tmp_pa
     def write():
         try:
             with vanished.transaction() as tx:
-                writes.start_trials(vanished, tx, study, [projects.new_trial(0)], ENVIRONMENT)
+                writes.start_trials(tx, study, [projects.new_trial(0)], ENVIRONMENT)
                 holding.set()
                 time.sleep(2)
         except DataError as error:

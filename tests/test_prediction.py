@@ -181,7 +181,7 @@ def test_the_record_gives_back_every_form(sqlite_ledger):
         end(sqlite_ledger, id_, score=0.25, prediction=prediction)
         with sqlite_ledger.reading() as tx:
             name = trial(sqlite_ledger, id_).prediction_hash
-            values = reads.array(sqlite_ledger, tx, name)
+            values = reads.array(tx, name)
         require_same(Prediction.read(values, index, TICKERS), prediction)
 
 

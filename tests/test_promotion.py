@@ -58,7 +58,7 @@ def register(root, name, fall=0.1, slot=SLOT, pickled=False):
             projects.new_candidate(name, slot), artifact_hash=hash_, artifact_path=folder
         )
         with project.ledger.transaction(durable=True) as tx:
-            decisions.register(project.ledger, tx, found, "trainer")
+            decisions.register(tx, found, "trainer")
     backtested(root, found, fall)
     return found
 
@@ -69,7 +69,7 @@ def backtested(root, candidate, fall):
         candidate, "backtest", "test", dataset="d" * 64, notes={}, scalars=scalars
     )
     with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
-        writes.put_evidence(project.ledger, tx, evidence)
+        writes.put_evidence(tx, evidence)
     return evidence
 
 
@@ -199,7 +199,7 @@ def test_nor_is_it_put_back(root):
     with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         # As before podium looked for pickles.
         for here, there in pairwise([Stage.DEVELOPMENT, Stage.BETA, Stage.CHAMPION]):
-            decisions.decide(project.ledger, tx, projects.move(pickled.id, here, there))
+            decisions.decide(tx, projects.move(pickled.id, here, there))
     ask(root, other)
     with pytest.raises(RefusedError, match=r"model\.pkl"):
         back(root)
@@ -442,7 +442,7 @@ def test_a_run_does_not_put_back_what_was_rolled_back(replaced):
     root, _, second = replaced
     back(root, reason="loses money")
     with open_project(root) as project, project.ledger.reading() as tx:
-        candidate = reads.candidate_by_id(project.ledger, tx, second.id)
+        candidate = reads.candidate_by_id(tx, second.id)
     with open_project(root) as project:
         assert "loses money" in demoted(project, candidate).sentence
 
@@ -546,6 +546,6 @@ def test_kinds_that_only_say_something_move_nothing(root):
     with open_project(root) as project, project.ledger.transaction(durable=True) as tx:
         for kind in (Kind.SIGN, Kind.WAIVE):
             said = projects.move(candidate.id, Stage.DEVELOPMENT, Stage.CHAMPION)
-            decisions.decide(project.ledger, tx, replace(said, kind=kind))
+            decisions.decide(tx, replace(said, kind=kind))
     assert stages(root) == {"a": "development"}
     assert holder(root) is None

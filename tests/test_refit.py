@@ -65,7 +65,7 @@ def evidence(root):
     told = {name: value for name, (value, *_) in json.loads(row["scalars"]).items()}
     with open_project(root) as project, project.ledger.reading() as tx:
         series = json.loads(row["series"])
-        arrays = {name: reads.array(project.ledger, tx, series[name]) for name in series}
+        arrays = {name: reads.array(tx, series[name]) for name in series}
     return told, json.loads(row["notes"]), arrays
 
 
@@ -157,8 +157,8 @@ def test_the_frozen_model_beside_it_is_the_candidate_of_the_backtest(refitted):
     for name in ("sharpe", "cagr", "max_drawdown", "turnover"):
         assert told[f"frozen:{name}"] == found["backtest"][f"candidate:{name}"][0]
     with open_project(refitted) as project, project.ledger.reading() as tx:
-        equity = reads.array(project.ledger, tx, series["candidate"])
-        frozen = reads.array(project.ledger, tx, json.loads(_row(rows, "test")["series"])["loss"])
+        equity = reads.array(tx, series["candidate"])
+        frozen = reads.array(tx, json.loads(_row(rows, "test")["series"])["loss"])
     np.testing.assert_array_equal(arrays["frozen"], equity)
     index = Index.unpack(arrays["index"]).seconds
     mine, other = (panel_loss(x.astype(float), index)[1] for x in (arrays["loss"], frozen))
@@ -228,7 +228,7 @@ def test_a_future_that_changes_moves_no_forecast_before_it(copied):
     assert len(rows) == 2
     series = json.loads(rows[-1]["series"])
     with open_project(copied) as project, project.ledger.reading() as tx:
-        after = {name: reads.array(project.ledger, tx, series[name]) for name in series}
+        after = {name: reads.array(tx, series[name]) for name in series}
     cut = int(np.searchsorted(before["times"], np.datetime64("2002-05-01")))
     np.testing.assert_array_equal(before["refit"][:cut], after["refit"][:cut])
     assert (before["refit"] != after["refit"]).any()

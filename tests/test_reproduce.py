@@ -258,7 +258,7 @@ def test_a_model_that_a_grid_kept_is_equal_file_by_file(copy):
     assert found.equal
     assert {finding.trial for finding in found.findings} == {kept.id}
     with open_project(copy) as project, project.ledger.transaction() as tx:
-        writes.forget_model(project.ledger, tx, registered.artifact_hash, "gone", "tester")
+        writes.forget_model(tx, registered.artifact_hash, "gone", "tester")
     found = again(copy, kept.id)
     assert found.equal
     assert "best_model/model.pt" not in {finding.what for finding in found.findings}
@@ -329,7 +329,7 @@ def test_a_record_that_lost_what_a_task_stands_for_is_refused(copy):
 def test_what_podium_did_not_train_is_said_to_be_so(copy):
     record = Record("toto_20250101_000000", "toto", "2025-01-01T00:00:00", {"lr": 0.1}, {"mae": 1})
     with open_project(copy) as project, project.ledger.transaction() as tx:
-        foreign.put_imported(project.ledger, tx, Imported("old.json", [record]), SLOT)
+        foreign.put_imported(tx, Imported("old.json", [record]), SLOT)
     with pytest.raises(UsageError, match="podium did not train toto_20250101_000000"):
         again(copy, "toto_20250101_000000")
 

@@ -59,8 +59,8 @@ def test_weights_since_the_tests_first_bar_are_those_the_backtest_traded(judged)
         [row] = query(judged, "SELECT series FROM evidence WHERE kind = 'backtest'")
         series = json.loads(row["series"])
         with project.ledger.reading() as tx:
-            equity = reads.array(project.ledger, tx, series["candidate"])
-            quantity = reads.array(project.ledger, tx, series["trades:quantity"])
+            equity = reads.array(tx, series["candidate"])
+            quantity = reads.array(tx, series["trades:quantity"])
     np.testing.assert_array_equal(traded.equity / traded.equity[0], equity)
     np.testing.assert_array_equal(traded.trades.quantity, quantity)
     assert found.as_of == "2013-03-01T00:00:00"

@@ -119,11 +119,11 @@ def test_a_run_leaves_a_candidate_its_evidence_a_decision_and_a_report(finished)
 def test_every_trial_keeps_its_loss_in_each_window_it_was_judged_on(finished):
     with open_project(finished) as project, project.ledger.reading() as tx:
         rows = query(finished, "SELECT id FROM trial WHERE score IS NOT NULL")
-        trials = reads.trials_by_id(project.ledger, tx, [row["id"] for row in rows])
+        trials = reads.trials_by_id(tx, [row["id"] for row in rows])
         judged_on = [t for t in trials.values() if t.index_hash]
         for trial in judged_on:
-            losses = reads.array(project.ledger, tx, trial.loss_hash)
-            index = Index.unpack(reads.array(project.ledger, tx, trial.index_hash))
+            losses = reads.array(tx, trial.loss_hash)
+            index = Index.unpack(reads.array(tx, trial.index_hash))
             assert len(index) == len(losses)
             assert (index.decided_at < index.target_end).all()
             assert float(losses.mean()) == pytest.approx(trial.score, rel=1e-5)
@@ -680,14 +680,14 @@ def test_a_newcomer_takes_the_slot_only_if_it_forecasts_the_same_windows_better(
     outcomes = set()
     for seed in (11, 12):
         with open_project(root) as project, project.ledger.reading() as tx:
-            before = reads.champion_of(project.ledger, tx, SLOT)
+            before = reads.champion_of(tx, SLOT)
         configure(root, policies=policy, tune={"trials": 4, "generation": 2, "seed": seed})
         slot = run_project(root).report.slots[0]
         with open_project(root) as project, project.ledger.reading() as tx:
-            found = reads.evidence_of(project.ledger, tx, slot.candidate)["against_champion"]
-            old = reads.evidence_of(project.ledger, tx, before)["test"]
-            new = reads.evidence_of(project.ledger, tx, slot.candidate)["test"]
-            after = reads.champion_of(project.ledger, tx, SLOT)
+            found = reads.evidence_of(tx, slot.candidate)["against_champion"]
+            old = reads.evidence_of(tx, before)["test"]
+            new = reads.evidence_of(tx, slot.candidate)["test"]
+            after = reads.champion_of(tx, SLOT)
         # Both on the windows of one test, so the figures are those of their own judgements.
         assert found.notes["champion"] == before
         assert found.scalar("champion_loss") == pytest.approx(old.scalar("loss"), rel=1e-6)

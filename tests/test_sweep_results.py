@@ -41,11 +41,11 @@ SEED = {
 def put(ledger, *found, origin=foreign.TRACKER):
     """Runs as a tracker logs them."""
     with ledger.transaction(durable=True) as tx:
-        study = writes.put_study(ledger, tx, "", {"tracker": "t"})
+        study = writes.put_study(tx, "", {"tracker": "t"})
         return [
             record
             for record, _ in foreign.put_records(
-                ledger, tx, study, found, origin=origin, environment_hash="e" * 64
+                tx, study, found, origin=origin, environment_hash="e" * 64
             )
         ]
 
@@ -99,8 +99,8 @@ def ledger(tmp_path):
 def test_a_project_that_never_logged_a_run_gets_no_file(ledger, tmp_path):
     study = projects.new_study(ledger)
     with ledger.transaction() as tx:
-        [id_] = writes.start_trials(ledger, tx, study, [projects.new_trial(0)], "e" * 64)
-        writes.end_trial(ledger, tx, projects.ended(id_), metric="mse", index_hash=None)
+        [id_] = writes.start_trials(tx, study, [projects.new_trial(0)], "e" * 64)
+        writes.end_trial(tx, projects.ended(id_), metric="mse", index_hash=None)
     assert write(ledger, tmp_path) == []
     assert not (tmp_path / "hyperparams").exists()
 
@@ -306,7 +306,7 @@ def test_a_note_of_the_record_is_in_the_file(ledger, tmp_path):
     [record] = put(ledger, run(notes="as logged"))
     write(ledger, tmp_path)
     with ledger.transaction() as tx:
-        writes.put_note(ledger, tx, record.trial_id, "better than it looks", "ann")
+        writes.put_note(tx, record.trial_id, "better than it looks", "ann")
     write(ledger, tmp_path)
     notes = told(tmp_path)[0]["notes"]
     assert re.fullmatch(r"as logged\n\[\d{4}-\d\d-\d\d ann\] better than it looks", notes)
@@ -317,7 +317,7 @@ def test_an_imported_runs_note_is_added_to_what_was_imported(ledger, tmp_path):
     write(ledger, tmp_path)
     [record] = of_record(ledger, tmp_path).values()
     with ledger.transaction() as tx:
-        writes.put_note(ledger, tx, record.trial_id, "seen again", "ann")
+        writes.put_note(tx, record.trial_id, "seen again", "ann")
     write(ledger, tmp_path)
     [mine] = told(tmp_path)
     assert mine["notes"].startswith(SEED["notes"] + "\n[")

@@ -134,12 +134,12 @@ def evidence(root, name, position=0):
     with open_project(root) as project:
         candidate = project.reader.rows("candidates", slot=name)[position]
         with project.ledger.reading() as tx:
-            return candidate, reads.evidence_of(project.ledger, tx, candidate["id"])
+            return candidate, reads.evidence_of(tx, candidate["id"])
 
 
 def series(root, found, name):
     with open_project(root) as project, project.ledger.reading() as tx:
-        return reads.array(project.ledger, tx, found.series[name])
+        return reads.array(tx, found.series[name])
 
 
 def windows_of(index):
@@ -241,8 +241,8 @@ def test_only_who_is_a_member_now_is_forecast_and_the_others_are_named(root, cap
 def test_a_champion_of_a_universe_is_scored_and_kept_as_its_members_come_and_go(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "copy")
     with open_project(copy) as project, project.ledger.reading() as tx:
-        holder = reads.champion_of(project.ledger, tx, SLOT)
-        test = reads.evidence_of(project.ledger, tx, holder)["test"]
+        holder = reads.champion_of(tx, SLOT)
+        test = reads.evidence_of(tx, holder)["test"]
         found = {one.what: one.figures for one in check_slot(project, SLOT).findings}
     # The test ends where the data do, so all bars since the training are those of the test.
     assert found["naive"]["since_training_loss"] == pytest.approx(test.scalar("loss"))

@@ -191,9 +191,7 @@ class HyperparamTracker:
         return _openable(reader, runs.top(reader, metric, k, minimize=lower, model_names=names))
 
     def compare_models(
-        self,
-        metrics: Sequence[str] | None = None,
-        model_names: Sequence[str] | None = None,
+        self, metrics: Sequence[str] | None = None, model_names: Sequence[str] | None = None
     ) -> pd.DataFrame:
         """One row per run: ``run_id``, ``model_name`` and metrics; best by the first metric first.
 
@@ -316,14 +314,9 @@ class _TrackerLog:
             with full_disk_explained(project.root), ledger.transaction(durable=True) as tx:
                 if self._study is None:
                     question = {"tracker": FILE.as_posix()}
-                    self._study = writes.put_study(ledger, tx, config.root_slot, question)
+                    self._study = writes.put_study(tx, config.root_slot, question)
                 [(written, _)] = foreign.put_records(
-                    ledger,
-                    tx,
-                    self._study,
-                    [record],
-                    origin=foreign.TRACKER,
-                    environment_hash=environment,
+                    tx, self._study, [record], origin=foreign.TRACKER, environment_hash=environment
                 )
             self._rewrite(project)
         return written.run_id

@@ -8,10 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from podium.ledger import schema
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Transaction
 from podium.ledger.pieces import pieces
 from podium.ledger.statements import select, values
 from podium.trial import State
@@ -66,15 +64,14 @@ class BundleIds:
     unfinished: int
 
 
-def all_ids(ledger: Ledger, tx: sa.Connection) -> BundleIds:
+def all_ids(tx: Transaction) -> BundleIds:
     """All studies, ended trials and candidates of the project."""
     tables = (schema.study, schema.trial, schema.candidate)
-    return _ids(ledger, tx, *(set(values(ledger, tx, table.c.id)) for table in tables))
+    return _ids(tx, *(set(values(tx, table.c.id)) for table in tables))
 
 
 def closure(
-    ledger: Ledger,
-    tx: sa.Connection,
+    tx: Transaction,
     *,
     studies: Sequence[str] = (),
     trials: Sequence[str] = (),
@@ -87,46 +84,44 @@ def closure(
     comes alone, with the studies that looked at it.
     """
     candidate, link = schema.candidate.c, schema.study_trial.c
-    selected = {*candidates, *values(ledger, tx, candidate.id, study_id=studies)}
+    selected = {*candidates, *values(tx, candidate.id, study_id=studies)}
     while True:
-        rows = select(ledger, tx, [candidate.parent_id, candidate.root_id], id=selected)
+        rows = select(tx, [candidate.parent_id, candidate.root_id], id=selected)
         grown = selected.union(*(row.values() for row in rows)) - {None}
         if grown == selected:
             break
         selected = grown
-    all_studies = {*studies, *values(ledger, tx, candidate.study_id, id=selected)}
+    all_studies = {*studies, *values(tx, candidate.study_id, id=selected)}
     all_trials = {
         *trials,
-        *values(ledger, tx, link.trial_id, study_id=all_studies),
-        *values(ledger, tx, candidate.trial_id, id=selected),
+        *values(tx, link.trial_id, study_id=all_studies),
+        *values(tx, candidate.trial_id, id=selected),
     }
-    all_studies |= {*values(ledger, tx, link.study_id, trial_id=trials)}
-    return _ids(ledger, tx, all_studies, all_trials, selected)
+    all_studies |= {*values(tx, link.study_id, trial_id=trials)}
+    return _ids(tx, all_studies, all_trials, selected)
 
 
-def _ids(
-    ledger: Ledger, tx: sa.Connection, studies: set[str], trials: set[str], candidates: set[str]
-) -> BundleIds:
+def _ids(tx: Transaction, studies: set[str], trials: set[str], candidates: set[str]) -> BundleIds:
     trial = schema.trial.c
-    states = select(ledger, tx, [trial.id, trial.state], id=trials)
+    states = select(tx, [trial.id, trial.state], id=trials)
     ended = frozenset(row["id"] for row in states if row["state"] in ENDED)
     return BundleIds(frozenset(studies), ended, frozenset(candidates), len(states) - len(ended))
 
 
-def rows(ledger: Ledger, tx: sa.Connection, ids: BundleIds, table: str) -> Iterator[dict[str, Any]]:
+def rows(tx: Transaction, ids: BundleIds, table: str) -> Iterator[dict[str, Any]]:
     """Rows of one table that belong to a selection, in their order; bytes as base 64."""
-    key, wanted = _wanted(ledger, tx, ids, table)
+    key, wanted = _wanted(tx, ids, table)
     source = schema.metadata.tables[table]
     columns = [column for column in source.c if column.name not in ("seq", "project_id")]
     order = [source.c.seq] if "seq" in source.c else list(source.primary_key)
     ordered = sorted(wanted)
     if "seq" in source.c:
-        keys = dict.fromkeys(values(ledger, tx, source.c[key], order=order))
+        keys = dict.fromkeys(values(tx, source.c[key], order=order))
         ordered = [each for each in keys if each in wanted]
     # Keys in the order of the rows keep that order across pieces.
     for piece in pieces(ordered):
         equal: dict[str, Any] = {key: piece}
-        for row in select(ledger, tx, columns, order=order, **equal):
+        for row in select(tx, columns, order=order, **equal):
             if table == "blob":
                 row["data"] = base64.b64encode(row["data"]).decode()
             if table == "study_trial" and row["study_id"] not in ids.studies:
@@ -134,7 +129,7 @@ def rows(ledger: Ledger, tx: sa.Connection, ids: BundleIds, table: str) -> Itera
             yield row
 
 
-def _wanted(ledger: Ledger, tx: sa.Connection, ids: BundleIds, table: str) -> tuple[str, set[str]]:
+def _wanted(tx: Transaction, ids: BundleIds, table: str) -> tuple[str, set[str]]:
     """Column that selects a table's rows, and its values."""
     key, sources = _KEYS[table]
     wanted: set[str | None] = set()
@@ -143,9 +138,9 @@ def _wanted(ledger: Ledger, tx: sa.Connection, ids: BundleIds, table: str) -> tu
         if not column:
             wanted |= getattr(ids, owner)
             continue
-        owner_key, owner_values = _wanted(ledger, tx, ids, owner)
+        owner_key, owner_values = _wanted(tx, ids, owner)
         equal: dict[str, Any] = {owner_key: owner_values}
-        column_values = values(ledger, tx, schema.metadata.tables[owner].c[column], **equal)
+        column_values = values(tx, schema.metadata.tables[owner].c[column], **equal)
         if column == "series":
             column_values = [hash_ for text in column_values for hash_ in json.loads(text).values()]
         wanted |= {*column_values}

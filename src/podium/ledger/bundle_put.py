@@ -17,7 +17,7 @@ from podium.errors import DataError
 from podium.hashing import canonical, new_id
 from podium.ledger import decisions, schema, writes
 from podium.ledger.bundle import TABLES
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Transaction
 from podium.ledger.pieces import pieces
 from podium.ledger.statements import insert_missing, select, value, values
 
@@ -49,8 +49,7 @@ class ImportSummary:
 
 
 def put(
-    ledger: Ledger,
-    tx: sa.Connection,
+    tx: Transaction,
     rows_of: Callable[[str], Iterator[Row]],
     *,
     origin: str,
@@ -77,7 +76,7 @@ def put(
     DataError
         A row refers to one that is not in the bundle.
     """
-    importing = _Import(ledger, tx, origin, actor, moved)
+    importing = _Import(tx, origin, actor, moved)
     for table in TABLES:
         add = getattr(importing, table, partial(importing.put_mapped, table))
         for rows in pieces(rows_of(table)):
@@ -89,8 +88,7 @@ def put(
 class _Import:
     """One import; maps ids of the bundle to ids here. One method per table that has ids."""
 
-    ledger: Ledger
-    tx: sa.Connection
+    tx: Transaction
     origin: str
     actor: str
     moved: Callable[[str], str]
@@ -101,7 +99,7 @@ class _Import:
 
     def put(self, table: str, rows: Sequence[Row]) -> None:
         """Add the rows that are missing."""
-        insert_missing(self.ledger, self.tx, schema.metadata.tables[table], rows)
+        insert_missing(self.tx, schema.metadata.tables[table], rows)
 
     def put_mapped(self, table: str, rows: Sequence[Row]) -> None:
         """Add rows of new owners; rows stored under their own hash have no owner."""
@@ -111,7 +109,7 @@ class _Import:
         self.done.slots |= {row["slot"] for row in rows}
         added = self._by_key(schema.study, rows)
         self.put("study", added)
-        writes.announce(self.ledger, self.tx, "study", [row["id"] for row in added])
+        writes.announce(self.tx, "study", [row["id"] for row in added])
 
     def trial(self, rows: Sequence[Row]) -> None:
         added = self._by_key(schema.trial, rows)
@@ -127,17 +125,17 @@ class _Import:
                 taken.add(row["run_id"])
         self.put("trial", [row for row in added if row not in later])
         for row in later:
-            [name] = writes.free_names(self.ledger, self.tx, row["run_id"])
+            [name] = writes.free_names(self.tx, row["run_id"])
             self.done.renamed.append((row["run_id"], name))
             self.put("trial", [{**row, "run_id": name}])
-        writes.announce(self.ledger, self.tx, "trial", [row["id"] for row in added])
+        writes.announce(self.tx, "trial", [row["id"] for row in added])
 
     def candidate(self, rows: Sequence[Row]) -> None:
         table = schema.candidate.c
         for row in rows:
             self.done.slots.add(row["slot"])
             same = {"slot": row["slot"], "artifact_hash": row["artifact_hash"]}
-            known = value(self.ledger, self.tx, table.id, **same)
+            known = value(self.tx, table.id, **same)
             if known is not None:
                 self.ids[row["id"]] = known
                 self.done.known["candidate"] += 1
@@ -156,7 +154,7 @@ class _Import:
                 }
             )
             reason = f"imported from {self.origin}"
-            decisions.register(self.ledger, self.tx, candidate, self.actor, reason=reason)
+            decisions.register(self.tx, candidate, self.actor, reason=reason)
 
     def evidence(self, rows: Sequence[Row]) -> None:
         added = self._mapped(rows, of="candidate_id")
@@ -172,17 +170,17 @@ class _Import:
         table = schema.note.c
         columns = [table.subject_id, table.text, table.actor, table.created_at]
         subjects = [row["subject_id"] for row in notes]
-        present = select(self.ledger, self.tx, columns, subject_id=subjects)
+        present = select(self.tx, columns, subject_id=subjects)
         known = {tuple(row.values()) for row in present}
         added = [row for row in notes if tuple(row[part.name] for part in columns) not in known]
         self.done.added["note"] += len(added)
         self.put("note", added)
-        writes.announce(self.ledger, self.tx, "note", [row["subject_id"] for row in added])
+        writes.announce(self.tx, "note", [row["subject_id"] for row in added])
 
     def _by_key(self, table: sa.Table, rows: Sequence[Row]) -> list[Row]:
         """Rows whose key is new here, under unused ids; the ids of the others are mapped."""
         keys = [row["key"] for row in rows]
-        present = select(self.ledger, self.tx, [table.c.key, table.c.id], key=keys)
+        present = select(self.tx, [table.c.key, table.c.id], key=keys)
         id_of_key = {row["key"]: row["id"] for row in present}
         taken = self._present(table.c.id, [row["id"] for row in rows])
         added = list[Row]()
@@ -202,7 +200,7 @@ class _Import:
     def _present(self, column: sa.Column[str], wanted: Sequence[str | None]) -> set[str]:
         """Those of some values that a column already has."""
         equal: dict[str, Any] = {column.name: wanted}
-        return set(values(self.ledger, self.tx, column, **equal))
+        return set(values(self.tx, column, **equal))
 
     def _mapped(self, rows: Sequence[Row], of: str = "") -> list[Row]:
         """Rows with the ids used here; with ``of``, only rows whose owner there is new."""

@@ -13,26 +13,24 @@ from podium.decision import MOVING, Decision, Kind, Stage, require_move
 from podium.errors import ConflictError
 from podium.hashing import canonical, digest, new_id
 from podium.ledger import reads, schema, writes
-from podium.ledger.ledger import Ledger, first_link, now
+from podium.ledger.ledger import Transaction, first_link, now
 from podium.ledger.statements import delete, insert, mine, select, update, value
 
 
-def register(
-    ledger: Ledger, tx: sa.Connection, candidate: Candidate, actor: str, *, reason: str = ""
-) -> Candidate:
+def register(tx: Transaction, candidate: Candidate, actor: str, *, reason: str = "") -> Candidate:
     """Register a candidate as the slot's next version in stage development, by a decision.
 
     An artefact that is registered already returns its existing candidate.
     """
     table, slot = schema.candidate, candidate.slot
     artifact_hash = candidate.artifact_hash
-    same = value(ledger, tx, table.c.id, slot=slot, artifact_hash=artifact_hash)
+    same = value(tx, table.c.id, slot=slot, artifact_hash=artifact_hash)
     if same is not None:
-        return reads.candidate_by_id(ledger, tx, same)
-    newest = value(ledger, tx, table.c.version, order=table.c.version.desc(), slot=slot)
+        return reads.candidate_by_id(tx, same)
+    newest = value(tx, table.c.version, order=table.c.version.desc(), slot=slot)
     candidate = replace(candidate, version=(newest or 0) + 1)
-    insert(ledger, tx, table, [{**vars(candidate), "config": canonical(candidate.config)}])
-    writes.announce(ledger, tx, "candidate", [candidate.id])
+    insert(tx, table, [{**vars(candidate), "config": canonical(candidate.config)}])
+    writes.announce(tx, "candidate", [candidate.id])
     decision = Decision(
         id=new_id("d"),
         kind=Kind.REGISTER,
@@ -45,15 +43,15 @@ def register(
         reason=reason or _origin(candidate),
         created_at=now(),
     )
-    decide(ledger, tx, decision)
+    decide(tx, decision)
     head = {"slot": slot, "model_type": candidate.model_type}
-    delete(ledger, tx, schema.latest, **head)
+    delete(tx, schema.latest, **head)
     moved = {"decision_id": decision.id, "since": decision.created_at}
-    insert(ledger, tx, schema.latest, [{**head, "candidate_id": candidate.id, **moved}])
+    insert(tx, schema.latest, [{**head, "candidate_id": candidate.id, **moved}])
     return candidate
 
 
-def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
+def decide(tx: Transaction, decision: Decision) -> Decision:
     """Append a decision to the chain and update stage and champion.
 
     Raises
@@ -63,11 +61,9 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
     RefusedError
         The move is not one of the nine allowed ones.
     """
-    decision = replace(
-        decision, previous_hash=_last_hash(ledger, tx), contents=_contents(ledger, tx, decision)
-    )
+    decision = replace(decision, previous_hash=_last_hash(tx), contents=_contents(tx, decision))
     if decision.accepted and decision.kind in MOVING:
-        _move_heads(ledger, tx, decision)
+        _move_heads(tx, decision)
     body = decision.body()
     row = {
         **body,
@@ -79,8 +75,8 @@ def decide(ledger: Ledger, tx: sa.Connection, decision: Decision) -> Decision:
         "contents": canonical(body["contents"]),
         "hash": decision.hash,
     }
-    insert(ledger, tx, schema.decision, [row])
-    writes.announce(ledger, tx, "decision", [decision.id])
+    insert(tx, schema.decision, [row])
+    writes.announce(tx, "decision", [decision.id])
     return decision
 
 
@@ -91,10 +87,10 @@ def _origin(candidate: Candidate) -> str:
     )
 
 
-def _contents(ledger: Ledger, tx: sa.Connection, decision: Decision) -> dict[str, str]:
+def _contents(tx: Transaction, decision: Decision) -> dict[str, str]:
     """Hashes of the rows that a decision refers to, by their ids."""
-    rows = select(ledger, tx, schema.candidate, id=[decision.candidate_id])
-    rows += select(ledger, tx, schema.evidence, id=decision.evidence)
+    rows = select(tx, schema.candidate, id=[decision.candidate_id])
+    rows += select(tx, schema.evidence, id=decision.evidence)
     return {row["id"]: row_hash(row) for row in rows}
 
 
@@ -109,19 +105,19 @@ def row_hash(row: Mapping[str, Any]) -> str:
     return digest({name: v for name, v in row.items() if name not in ("seq", "project_id")})
 
 
-def _last_hash(ledger: Ledger, tx: sa.Connection) -> str:
+def _last_hash(tx: Transaction) -> str:
     table = schema.decision.c
-    return value(ledger, tx, table.hash, order=table.seq.desc()) or first_link(ledger.project_id)
+    return value(tx, table.hash, order=table.seq.desc()) or first_link(tx.project_id)
 
 
-def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
+def _move_heads(tx: Transaction, decision: Decision) -> None:
     champion, slot = schema.champion, decision.slot
     about = {"candidate_id": decision.candidate_id}
     # One statement instead of three: a statement costs more than the few rows it reads.
     facts = sa.select(
-        mine(ledger, schema.candidate.c.slot, id=decision.candidate_id).scalar_subquery(),
-        mine(ledger, schema.stage.c.stage, **about).scalar_subquery(),
-        mine(ledger, champion.c.candidate_id, slot=slot).scalar_subquery(),
+        mine(tx, schema.candidate.c.slot, id=decision.candidate_id).scalar_subquery(),
+        mine(tx, schema.stage.c.stage, **about).scalar_subquery(),
+        mine(tx, champion.c.candidate_id, slot=slot).scalar_subquery(),
     )
     own_slot, stored_stage, held_by = tx.execute(facts).one()
     if own_slot != slot:
@@ -149,13 +145,13 @@ def _move_heads(ledger: Ledger, tx: sa.Connection, decision: Decision) -> None:
             )
         if held_by is not None:
             archived = {**moved, "stage": Stage.ARCHIVED}
-            update(ledger, tx, schema.stage, archived, candidate_id=held_by)
+            update(tx, schema.stage, archived, candidate_id=held_by)
     if Stage.CHAMPION in (decision.to_stage, decision.from_stage):
-        delete(ledger, tx, champion, slot=slot)
+        delete(tx, champion, slot=slot)
     if decision.to_stage is Stage.CHAMPION:
-        insert(ledger, tx, champion, [{"slot": slot, **about, **moved}])
+        insert(tx, champion, [{"slot": slot, **about, **moved}])
     there = {**moved, "stage": decision.to_stage}
     if stage is None:
-        insert(ledger, tx, schema.stage, [{**about, **there}])
+        insert(tx, schema.stage, [{**about, **there}])
     else:
-        update(ledger, tx, schema.stage, there, **about)
+        update(tx, schema.stage, there, **about)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from podium.ledger import schema
-from podium.ledger.ledger import Ledger, now
+from podium.ledger.ledger import Transaction, now
 from podium.ledger.statements import fields, first, insert, select, value
 from podium.ledger.writes import real
 from podium.record import nan_if_null
@@ -53,12 +53,7 @@ class Shadow:
     created_at: str
 
 
-def put_forecasts(
-    ledger: Ledger,
-    tx: sa.Connection,
-    about: Mapping[str, str],
-    values: Mapping[Place, float],
-) -> int:
+def put_forecasts(tx: Transaction, about: Mapping[str, str], values: Mapping[Place, float]) -> int:
     """Append the forecasts that are not on record yet; returns their number.
 
     Parameters
@@ -70,7 +65,7 @@ def put_forecasts(
     moment = now()
     # Read in the writing transaction, of which there is one at a time: no forecast is stored twice.
     known = stored_forecasts(
-        ledger, tx, about["candidate_id"], since=min((at for _, at in values), default="")
+        tx, about["candidate_id"], since=min((at for _, at in values), default="")
     )
     rows = [
         {
@@ -83,18 +78,18 @@ def put_forecasts(
         for (ticker, decided_at), forecast in values.items()
         if (ticker, decided_at) not in known
     ]
-    insert(ledger, tx, schema.forecast, rows)
+    insert(tx, schema.forecast, rows)
     return len(rows)
 
 
 def stored_forecasts(
-    ledger: Ledger, tx: sa.Connection, candidate_id: str, *, since: str = ""
+    tx: Transaction, candidate_id: str, *, since: str = ""
 ) -> dict[Place, StoredForecast]:
     """A candidate's stored forecasts decided since a moment, by ticker and time."""
     table = schema.forecast.c
     columns = [table.ticker, table.decided_at, *fields(schema.forecast, StoredForecast)]
     later = table.decided_at >= since
-    rows = select(ledger, tx, columns, later, order=table.seq, candidate_id=candidate_id)
+    rows = select(tx, columns, later, order=table.seq, candidate_id=candidate_id)
     return {
         (row.pop("ticker"), row.pop("decided_at")): StoredForecast(
             **{**row, "value": nan_if_null(row["value"])}
@@ -103,37 +98,33 @@ def stored_forecasts(
     }
 
 
-def last_decided(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
+def last_decided(tx: Transaction, candidate_id: str) -> str:
     """Decision time of a candidate's newest stored forecast; empty if there is none."""
     newest = sa.func.max(schema.forecast.c.decided_at)
-    return value(ledger, tx, newest, candidate_id=candidate_id) or ""
+    return value(tx, newest, candidate_id=candidate_id) or ""
 
 
-def put_shadow(
-    ledger: Ledger, tx: sa.Connection, slot: str, candidate_id: str, actor: str, reason: str
-) -> None:
+def put_shadow(tx: Transaction, slot: str, candidate_id: str, actor: str, reason: str) -> None:
     """Store the slot's shadow candidate from now on; an empty id ends it."""
     row = Shadow(slot, candidate_id, actor, reason, now())
-    insert(ledger, tx, schema.shadow, [vars(row)])
+    insert(tx, schema.shadow, [vars(row)])
 
 
-def shadow_of(ledger: Ledger, tx: sa.Connection, slot: str) -> Shadow | None:
+def shadow_of(tx: Transaction, slot: str) -> Shadow | None:
     """Shadow candidate of a slot, or None."""
     table = schema.shadow
-    row = first(ledger, tx, fields(table, Shadow), order=table.c.seq.desc(), slot=slot)
+    row = first(tx, fields(table, Shadow), order=table.c.seq.desc(), slot=slot)
     return Shadow(**row) if row and row["candidate_id"] else None
 
 
-def put_baseline(
-    ledger: Ledger, tx: sa.Connection, artifact_hash: str, stats: Mapping[str, Any]
-) -> None:
+def put_baseline(tx: Transaction, artifact_hash: str, stats: Mapping[str, Any]) -> None:
     """Store the feature statistics of a model's training bars, unless they are on record."""
-    if baseline(ledger, tx, artifact_hash) is None:
+    if baseline(tx, artifact_hash) is None:
         row = {"artifact_hash": artifact_hash, "told": json.dumps(stats), "created_at": now()}
-        insert(ledger, tx, schema.baseline, [row])
+        insert(tx, schema.baseline, [row])
 
 
-def baseline(ledger: Ledger, tx: sa.Connection, artifact_hash: str) -> dict[str, Any] | None:
+def baseline(tx: Transaction, artifact_hash: str) -> dict[str, Any] | None:
     """Feature statistics of a model's training bars, or None."""
-    text = value(ledger, tx, schema.baseline.c.told, artifact_hash=artifact_hash)
+    text = value(tx, schema.baseline.c.told, artifact_hash=artifact_hash)
     return None if text is None else json.loads(text)

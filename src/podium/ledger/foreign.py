@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import sqlalchemy as sa
-
 from podium.hashing import digest, digest_bytes, json_text, new_id
 from podium.importers._base import Imported
 from podium.ledger import schema, writes
-from podium.ledger.ledger import Ledger, now
+from podium.ledger.ledger import Transaction, now
 from podium.ledger.statements import insert, select, value
 from podium.record import Record, part_of
 from podium.study import Study
@@ -24,8 +22,7 @@ TRACKER = "tracker"
 
 
 def put_records(
-    ledger: Ledger,
-    tx: sa.Connection,
+    tx: Transaction,
     study: Study,
     records: Sequence[Record],
     *,
@@ -55,14 +52,14 @@ def put_records(
         [environment_hash] * len(records) if isinstance(environment_hash, str) else environment_hash
     )
     trial = schema.trial.c
-    present = select(ledger, tx, [trial.key, trial.run_id, trial.id], key=keys)
+    present = select(tx, [trial.key, trial.run_id, trial.id], key=keys)
     known = {row["key"]: (row["run_id"], row["id"]) for row in present}
     written: list[tuple[Record, bool]] = []
     rows: list[dict[str, Any]] = []
     fresh: list[Record] = []
     unseen = {k: r for r, k in zip(records, keys, strict=True) if k not in known}
     wanted = [r.run_id or run_name(r.model_name, r.timestamp) for r in unseen.values()]
-    names = writes.unused_names(ledger, tx, wanted)
+    names = writes.unused_names(tx, wanted)
     for record, key, environment in zip(records, keys, environments, strict=True):
         if key in known:
             run_id, trial_id = known[key]
@@ -75,39 +72,34 @@ def put_records(
         rows.append(_row(new, key, origin, environment))
     if not fresh:
         return written
-    insert(ledger, tx, schema.trial, rows)
+    insert(tx, schema.trial, rows)
     results = [
         row
         for record in fresh
         for row in writes.result_rows(record.trial_id, record.model_name, record.metrics)
     ]
-    insert(ledger, tx, schema.result, results)
-    insert(ledger, tx, schema.score, [row for record in fresh for row in _scores(record)])
+    insert(tx, schema.result, results)
+    insert(tx, schema.score, [row for record in fresh for row in _scores(record)])
     ids = [record.trial_id for record in fresh]
     phase, link = origin.partition(":")[0], schema.study_trial.c
-    last = value(ledger, tx, link.number, order=link.number.desc(), study_id=study.id, phase=phase)
-    writes.link_trials(ledger, tx, study.id, phase, ids, 0 if last is None else last + 1)
-    writes.announce(ledger, tx, "trial", ids)
+    last = value(tx, link.number, order=link.number.desc(), study_id=study.id, phase=phase)
+    writes.link_trials(tx, study.id, phase, ids, 0 if last is None else last + 1)
+    writes.announce(tx, "trial", ids)
     return written
 
 
-def put_imported(
-    ledger: Ledger, tx: sa.Connection, imported: Imported, slot: str
-) -> list[tuple[Record, bool]]:
+def put_imported(tx: Transaction, imported: Imported, slot: str) -> list[tuple[Record, bool]]:
     """Write the records of another tool's file into a separate study.
 
     They have no data fingerprint, so they are compared among themselves only; their configs count
     as tested in the selection bias of the slot's searches.
     """
-    study = writes.put_study(ledger, tx, slot, {"import": imported.source})
+    study = writes.put_study(tx, slot, {"import": imported.source})
     environments = {
-        commit: writes.put_environment(
-            ledger, tx, {"git_commit": commit, "packages": {}, "machine": {}}
-        )
+        commit: writes.put_environment(tx, {"git_commit": commit, "packages": {}, "machine": {}})
         for commit in dict.fromkeys(record.git_commit for record in imported.records)
     }
     return put_records(
-        ledger,
         tx,
         study,
         imported.records,

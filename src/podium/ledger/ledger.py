@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
@@ -20,8 +20,6 @@ from podium.ledger import failures, schema
 from podium.ledger.deferred_signals import deferred_signals
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
 
-# A read or write transaction; code outside the ledger only passes it on.
-Transaction = sa.Connection
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -46,6 +44,18 @@ def now() -> str:
 def first_link(project_id: str) -> str:
     """``previous_hash`` of a project's first decision."""
     return digest(["podium", project_id])
+
+
+class Transaction:
+    """A read or write transaction of a ledger; code outside the ledger only passes it on."""
+
+    def __init__(self, ledger: Ledger, connection: sa.Connection) -> None:
+        self.ledger, self.connection = ledger, connection
+        self.project_id, self.execute = ledger.project_id, connection.execute
+
+
+# A function that runs in a transaction, with its further arguments.
+Work: TypeAlias = Callable[Concatenate[Transaction, P], T]
 
 
 class Ledger:
@@ -100,7 +110,7 @@ class Ledger:
         self.engine.dispose()
 
     @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[sa.Connection]:
+    def transaction(self, *, durable: bool = False) -> Iterator[Transaction]:
         """Open one write transaction; a ``durable`` one is flushed to the disk at its end.
 
         Starts of trials may be lost with the machine, because a run repeats them identically, so
@@ -115,10 +125,10 @@ class Ledger:
             with connection.begin():
                 if not self.is_sqlite:
                     self._lock_writers(connection, durable)
-                yield connection
+                yield Transaction(self, connection)
 
     @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[Transaction]:
         """Open one consistent read transaction, without a write lock."""
         with self._connection() as connection:
             if self.is_sqlite:
@@ -128,40 +138,22 @@ class Ledger:
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
             with connection.begin():
-                yield connection
+                yield Transaction(self, connection)
 
-    def read(
-        self,
-        question: Callable[Concatenate[Ledger, Transaction, P], T],
-        /,
-        *arguments: P.args,
-        **named: P.kwargs,
-    ) -> T:
-        """Return ``question(ledger, tx, ...)``, called in a new :meth:`reading`."""
+    def read(self, question: Work[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """Return ``question(tx, ...)``, called in a new :meth:`reading`."""
         with self.reading() as tx:
-            return question(self, tx, *arguments, **named)
+            return question(tx, *arguments, **named)
 
-    def write(
-        self,
-        work: Callable[Concatenate[Ledger, Transaction, P], T],
-        /,
-        *arguments: P.args,
-        **named: P.kwargs,
-    ) -> T:
-        """Return ``work(ledger, tx, ...)``, called in a new :meth:`transaction`, not flushed."""
+    def write(self, work: Work[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """Return ``work(tx, ...)``, called in a new :meth:`transaction`, not flushed."""
         with self.transaction() as tx:
-            return work(self, tx, *arguments, **named)
+            return work(tx, *arguments, **named)
 
-    def write_durably(
-        self,
-        work: Callable[Concatenate[Ledger, Transaction, P], T],
-        /,
-        *arguments: P.args,
-        **named: P.kwargs,
-    ) -> T:
-        """Return ``work(ledger, tx, ...)``, called in a new durable :meth:`transaction`."""
+    def write_durably(self, work: Work[P, T], /, *arguments: P.args, **named: P.kwargs) -> T:
+        """Return ``work(tx, ...)``, called in a new durable :meth:`transaction`."""
         with self.transaction(durable=True) as tx:
-            return work(self, tx, *arguments, **named)
+            return work(tx, *arguments, **named)
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
@@ -191,19 +183,13 @@ class Ledger:
         if self.is_sqlite:
             _require_own(Path(self.place))
         try:
-            with self.transaction() as connection:
-                self._upgrade(connection)
-                present = connection.execute(
-                    sa.select(schema.project.c.name).where(
-                        schema.project.c.project_id == self.project_id
-                    )
-                ).first()
-                if present is None:
-                    connection.execute(
-                        schema.project.insert().values(
-                            project_id=self.project_id, name=project_name, created_at=now()
-                        )
-                    )
+            with self.transaction() as tx:
+                self._upgrade(tx.connection)
+                project = schema.project
+                own = project.c.project_id == self.project_id
+                if tx.execute(sa.select(project.c.name).where(own)).first() is None:
+                    row = {"project_id": self.project_id, "name": project_name}
+                    tx.execute(project.insert().values(**row, created_at=now()))
         except sa.exc.DatabaseError as error:
             raise failures.unreadable(self.place, error.orig) from None
 

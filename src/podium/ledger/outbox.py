@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from podium.ledger import schema
-from podium.ledger.ledger import Ledger, now
+from podium.ledger.ledger import Transaction, now
 from podium.ledger.statements import delete, first, insert, select, update, upsert, value
 
 # Not a target: the run name templates that commands set for their trials.
@@ -50,15 +50,14 @@ class Stuck:
     attempts: int
 
 
-def position_of(ledger: Ledger, tx: sa.Connection, target: str) -> tuple[int, str]:
+def position_of(tx: Transaction, target: str) -> tuple[int, str]:
     """Position and mark of a target; 0 and an empty text for a new one."""
-    row = first(ledger, tx, schema.projection, target=target)
+    row = first(tx, schema.projection, target=target)
     return (row["position"], row["mark"]) if row else (0, "")
 
 
 def waiting(
-    ledger: Ledger,
-    tx: sa.Connection,
+    tx: Transaction,
     target: str,
     *,
     kinds: Sequence[str] | None = None,
@@ -67,68 +66,64 @@ def waiting(
 ) -> list[Item]:
     """Items after a target's position, or after ``after``, in order; default: of all kinds."""
     item = schema.outbox.c
-    position = position_of(ledger, tx, target)[0] if after is None else after
+    position = position_of(tx, target)[0] if after is None else after
     of_kinds = {} if kinds is None else {"kind": kinds}
     later = item.seq > position
-    rows = select(ledger, tx, _ITEM, later, order=item.seq, limit=limit, **of_kinds)
+    rows = select(tx, _ITEM, later, order=item.seq, limit=limit, **of_kinds)
     return [Item(*row.values()) for row in rows]
 
 
-def count_waiting(ledger: Ledger, tx: sa.Connection, target: str) -> int:
+def count_waiting(tx: Transaction, target: str) -> int:
     """Number of items after a target's position."""
     item = schema.outbox.c
-    position, _ = position_of(ledger, tx, target)
-    return value(ledger, tx, sa.func.count(item.seq), item.seq > position) or 0
+    position, _ = position_of(tx, target)
+    return value(tx, sa.func.count(item.seq), item.seq > position) or 0
 
 
-def last_position(ledger: Ledger, tx: sa.Connection) -> int:
+def last_position(tx: Transaction) -> int:
     """Position of the newest item; 0 if there is none."""
-    return value(ledger, tx, sa.func.max(schema.outbox.c.seq)) or 0
+    return value(tx, sa.func.max(schema.outbox.c.seq)) or 0
 
 
-def advance(
-    ledger: Ledger, tx: sa.Connection, target: str, position: int, mark: str | None = None
-) -> None:
+def advance(tx: Transaction, target: str, position: int, mark: str | None = None) -> None:
     """Set a target's position, and its mark unless that is None."""
     new = {"position": position, "updated_at": now()}
     marked = {} if mark is None else {"mark": mark}
-    upsert(ledger, tx, schema.projection, {**new, **marked}, target=target)
+    upsert(tx, schema.projection, {**new, **marked}, target=target)
 
 
-def remember(
-    ledger: Ledger, tx: sa.Connection, target: str, subject_id: str, remote_id: str, name: str = ""
-) -> None:
+def remember(tx: Transaction, target: str, subject_id: str, remote_id: str, name: str = "") -> None:
     """Store the id and name of a subject at a target, replacing earlier ones."""
     new = {"remote_id": remote_id, "remote_name": name}
-    upsert(ledger, tx, schema.projected, new, target=target, subject_id=subject_id)
+    upsert(tx, schema.projected, new, target=target, subject_id=subject_id)
 
 
-def remote_id(ledger: Ledger, tx: sa.Connection, target: str, subject_id: str) -> str | None:
+def remote_id(tx: Transaction, target: str, subject_id: str) -> str | None:
     """Id of a subject at a target, or None before it is sent."""
     column = schema.projected.c.remote_id
-    return value(ledger, tx, column, target=target, subject_id=subject_id)
+    return value(tx, column, target=target, subject_id=subject_id)
 
 
-def set_stuck(ledger: Ledger, tx: sa.Connection, target: str, item: Item, error: str) -> None:
+def set_stuck(tx: Transaction, target: str, item: Item, error: str) -> None:
     """Store that a target refused an item, and count the attempt."""
     table, place = schema.stuck, {"target": target, "position": item.position}
     new = {"error": error, "updated_at": now()}
-    if not update(ledger, tx, table, {**new, "attempts": table.c.attempts + 1}, **place):
-        insert(ledger, tx, table, [{**place, **new}])
+    if not update(tx, table, {**new, "attempts": table.c.attempts + 1}, **place):
+        insert(tx, table, [{**place, **new}])
 
 
-def stuck(ledger: Ledger, tx: sa.Connection, target: str) -> list[Stuck]:
+def stuck(tx: Transaction, target: str) -> list[Stuck]:
     """Items that a target refused, in order."""
     table, item = schema.stuck.c, schema.outbox.c
     columns = [*_ITEM, table.error, table.attempts]
     where = (table.position == item.seq, table.target == target)
-    rows = select(ledger, tx, columns, *where, order=item.seq)
+    rows = select(tx, columns, *where, order=item.seq)
     return [
         Stuck(Item(*(row[column.name] for column in _ITEM)), row["error"], row["attempts"])
         for row in rows
     ]
 
 
-def unstick(ledger: Ledger, tx: sa.Connection, target: str, position: int) -> None:
+def unstick(tx: Transaction, target: str, position: int) -> None:
     """Delete the refusal of an item."""
-    delete(ledger, tx, schema.stuck, target=target, position=position)
+    delete(tx, schema.stuck, target=target, position=position)

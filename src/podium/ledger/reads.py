@@ -18,7 +18,7 @@ from podium.errors import NotFoundError
 from podium.evidence import SCHEMA, Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger import schema
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Transaction
 from podium.ledger.statements import fields, first, mine, select, value, values
 from podium.record import nan_if_null
 from podium.space import ConfigDict
@@ -55,7 +55,7 @@ _TRIAL = fields(schema.trial, TrialRow)
 _UNLINKED = {"phase": "", "number": 0}
 
 
-def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) -> list[TrialRow]:
+def trials_of(tx: Transaction, study_id: str, *phases: str) -> list[TrialRow]:
     """Trials of a study in these phases, in the order in which it started them.
 
     A phase of a search, such as ``tune/start``, is part of the step's phase, ``tune``.
@@ -63,7 +63,6 @@ def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) ->
     trial, link = schema.trial.c, schema.study_trial.c
     inside = [link.phase.startswith(f"{phase}/", autoescape=True) for phase in phases]
     rows = select(
-        ledger,
         tx,
         [*_TRIAL, link.phase, link.number],
         link.trial_id == trial.id,
@@ -75,15 +74,15 @@ def trials_of(ledger: Ledger, tx: sa.Connection, study_id: str, *phases: str) ->
     return sorted(trials, key=lambda row: (row.phase.partition("/")[0], row.number))
 
 
-def trials_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, TrialRow]:
+def trials_by_id(tx: Transaction, ids: Sequence[str]) -> dict[str, TrialRow]:
     """Trials by their id, without phase and number."""
-    rows = select(ledger, tx, _TRIAL, id=ids)
+    rows = select(tx, _TRIAL, id=ids)
     return {row["id"]: _trial({**row, **_UNLINKED}) for row in rows}
 
 
-def trials_by_key(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> dict[str, TrialRow]:
+def trials_by_key(tx: Transaction, keys: Sequence[str]) -> dict[str, TrialRow]:
     """Recorded trials by their key, without phase and number."""
-    rows = select(ledger, tx, [schema.trial.c.key, *_TRIAL], key=keys)
+    rows = select(tx, [schema.trial.c.key, *_TRIAL], key=keys)
     return {row["key"]: _trial({**row, **_UNLINKED}) for row in rows}
 
 
@@ -99,53 +98,49 @@ def _trial(row: Mapping[str, Any]) -> TrialRow:
     )
 
 
-def count_ended(ledger: Ledger, tx: sa.Connection, keys: Sequence[str]) -> int:
+def count_ended(tx: Transaction, keys: Sequence[str]) -> int:
     """Number of ended trials with these keys."""
     number = sa.func.count(schema.trial.c.id)
-    return sum(values(ledger, tx, number, key=keys, state=[s for s in State if s.ended]))
+    return sum(values(tx, number, key=keys, state=[s for s in State if s.ended]))
 
 
-def array(ledger: Ledger, tx: sa.Connection, name: str) -> NDArray[Any]:
+def array(tx: Transaction, name: str) -> NDArray[Any]:
     """Stored array with this hash.
 
     Raises
     ------
     NotFoundError
     """
-    stored = arrays(ledger, tx, [name])
+    stored = arrays(tx, [name])
     if not stored:
         raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
     return stored[name]
 
 
-def arrays(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> dict[str, NDArray[Any]]:
+def arrays(tx: Transaction, names: Collection[str]) -> dict[str, NDArray[Any]]:
     """Stored arrays by their hash; missing ones are left out."""
     blob = schema.blob.c
-    rows = select(ledger, tx, [blob.hash, blob.dtype, blob.data], hash=sorted(set(names)))
+    rows = select(tx, [blob.hash, blob.dtype, blob.data], hash=sorted(set(names)))
     return {row["hash"]: np.frombuffer(row["data"], dtype=np.dtype(row["dtype"])) for row in rows}
 
 
 def results(
-    ledger: Ledger,
-    tx: sa.Connection,
-    trial_ids: Sequence[str],
-    names: Sequence[str] | None = None,
+    tx: Transaction, trial_ids: Sequence[str], names: Sequence[str] | None = None
 ) -> list[tuple[str, str, float]]:
     """Trial, name and value of the recorded metrics of these trials; default: all metrics."""
     result = schema.result.c
     columns = [result.trial_id, result.metric, result.value]
     wanted = sa.true() if names is None else result.metric.in_(names)
-    rows = select(ledger, tx, columns, wanted, trial_id=trial_ids)
+    rows = select(tx, columns, wanted, trial_id=trial_ids)
     return [(row["trial_id"], row["metric"], nan_if_null(row["value"])) for row in rows]
 
 
 def curves(
-    ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], part: str, metric: str
+    tx: Transaction, trial_ids: Sequence[str], part: str, metric: str
 ) -> dict[str, list[float]]:
     """Values of one metric over the epochs of trials, by trial; empty where none was reported."""
     score = schema.score.c
     rows = select(
-        ledger,
         tx,
         [score.trial_id, score.value],
         order=[score.trial_id, score.epoch],
@@ -159,11 +154,10 @@ def curves(
     return by_trial
 
 
-def epochs_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[int, dict[str, float]]:
+def epochs_of(tx: Transaction, trial_id: str) -> dict[int, dict[str, float]]:
     """Reported values of a trial, by epoch and reported name."""
     score = schema.score.c
     rows = select(
-        ledger,
         tx,
         [score.part, score.metric, score.epoch, score.value],
         score.part != "best",
@@ -202,23 +196,19 @@ def hash_of(inputs: Inputs) -> str:
     return inputs if isinstance(inputs, str) else digest(inputs)
 
 
-def receipt(
-    ledger: Ledger, tx: sa.Connection, slot: str, step: str, inputs: Inputs
-) -> dict[str, Any] | None:
+def receipt(tx: Transaction, slot: str, step: str, inputs: Inputs) -> dict[str, Any] | None:
     """Outputs of a step that is complete for these inputs, or None."""
     table = schema.receipt.c
     equal = {"slot": slot, "step": step, "inputs_hash": hash_of(inputs)}
-    text = value(ledger, tx, table.outputs, order=table.seq.desc(), **equal)
+    text = value(tx, table.outputs, order=table.seq.desc(), **equal)
     return None if text is None else json.loads(text)
 
 
-def newest_receipts(
-    ledger: Ledger, tx: sa.Connection, slot: str, step: str, limit: int | None = 1
-) -> list[Receipt]:
+def newest_receipts(tx: Transaction, slot: str, step: str, limit: int | None = 1) -> list[Receipt]:
     """Receipts of a slot's step, newest first; at most ``limit``, or all if that is None."""
     newest = schema.receipt.c.seq.desc()
     columns = fields(schema.receipt, Receipt)
-    rows = select(ledger, tx, columns, order=newest, limit=limit, slot=slot, step=step)
+    rows = select(tx, columns, order=newest, limit=limit, slot=slot, step=step)
     return [
         Receipt(
             row["seq"], json.loads(row["inputs"]), row["inputs_hash"], json.loads(row["outputs"])
@@ -227,33 +217,30 @@ def newest_receipts(
     ]
 
 
-def receipts(ledger: Ledger, tx: sa.Connection, slot: str, step: str) -> list[dict[str, Any]]:
+def receipts(tx: Transaction, slot: str, step: str) -> list[dict[str, Any]]:
     """Outputs of a slot's step for all inputs, oldest first."""
     table = schema.receipt.c
-    outputs = values(ledger, tx, table.outputs, order=table.seq, slot=slot, step=step)
+    outputs = values(tx, table.outputs, order=table.seq, slot=slot, step=step)
     return [json.loads(text) for text in outputs]
 
 
-def candidate_by_id(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> Candidate:
+def candidate_by_id(tx: Transaction, candidate_id: str) -> Candidate:
     """Candidate with this id.
 
     Raises
     ------
     NotFoundError
     """
-    row = first(ledger, tx, fields(schema.candidate, Candidate), id=candidate_id)
+    row = first(tx, fields(schema.candidate, Candidate), id=candidate_id)
     if row is None:
         raise NotFoundError(f"no candidate '{candidate_id}'", fix="run: podium list candidates")
     return Candidate(**{**row, "config": json.loads(row["config"])})
 
 
-def trial_of_artifact(
-    ledger: Ledger, tx: sa.Connection, artifact_hash: str
-) -> tuple[TrialRow, str] | None:
+def trial_of_artifact(tx: Transaction, artifact_hash: str) -> tuple[TrialRow, str] | None:
     """Trial that produced an artefact, and the newest study that looked at it."""
     trial, link = schema.trial.c, schema.study_trial.c
     row = first(
-        ledger,
         tx,
         [*_TRIAL, link.phase, link.number, link.study_id],
         link.trial_id == trial.id,
@@ -263,14 +250,13 @@ def trial_of_artifact(
     return None if row is None else (_trial(row), row["study_id"])
 
 
-def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[str, Evidence]:
+def evidence_of(tx: Transaction, candidate_id: str) -> dict[str, Evidence]:
     """Newest evidence of each kind about a candidate, by kind.
 
     Evidence about another artefact, or of an older schema, does not count.
     """
-    own_hash = mine(ledger, schema.candidate.c.artifact_hash, id=candidate_id).scalar_subquery()
+    own_hash = mine(tx, schema.candidate.c.artifact_hash, id=candidate_id).scalar_subquery()
     rows = select(
-        ledger,
         tx,
         fields(schema.evidence, Evidence),
         order=schema.evidence.c.seq,
@@ -281,10 +267,10 @@ def evidence_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> dict[st
     return {row["kind"]: _evidence(row) for row in rows}
 
 
-def evidence_by_id(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> list[Evidence]:
+def evidence_by_id(tx: Transaction, ids: Sequence[str]) -> list[Evidence]:
     """Evidence with these ids, in the order in which it was appended."""
     columns = fields(schema.evidence, Evidence)
-    rows = select(ledger, tx, columns, order=schema.evidence.c.seq, id=ids)
+    rows = select(tx, columns, order=schema.evidence.c.seq, id=ids)
     return [_evidence(row) for row in rows]
 
 
@@ -297,34 +283,34 @@ def _evidence(row: Mapping[str, Any]) -> Evidence:
     return Evidence(**{**row, **decoded, "scalars": scalars})
 
 
-def champion_before(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
+def champion_before(tx: Transaction, candidate_id: str) -> str | None:
     """The slot's champion at the decision of a candidate's first move, or None."""
     column = schema.decision.c.expected_champion
-    return _of_first_decision(ledger, tx, candidate_id, Kind.MOVE, column)
+    return _of_first_decision(tx, candidate_id, Kind.MOVE, column)
 
 
-def author_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str:
+def author_of(tx: Transaction, candidate_id: str) -> str:
     """Actor that registered a candidate; empty if not on record."""
     column = schema.decision.c.actor
-    return _of_first_decision(ledger, tx, candidate_id, Kind.REGISTER, column) or ""
+    return _of_first_decision(tx, candidate_id, Kind.REGISTER, column) or ""
 
 
 def _of_first_decision(
-    ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: Kind, column: sa.Column[Any]
+    tx: Transaction, candidate_id: str, kind: Kind, column: sa.Column[Any]
 ) -> Any | None:
     """Column value of the first decision of a kind about a candidate."""
     seq = schema.decision.c.seq
-    return value(ledger, tx, column, order=seq, candidate_id=candidate_id, kind=kind)
+    return value(tx, column, order=seq, candidate_id=candidate_id, kind=kind)
 
 
-def stage_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
+def stage_of(tx: Transaction, candidate_id: str) -> str | None:
     """Stage of a candidate, or None before it is registered."""
-    return value(ledger, tx, schema.stage.c.stage, candidate_id=candidate_id)
+    return value(tx, schema.stage.c.stage, candidate_id=candidate_id)
 
 
-def champion_of(ledger: Ledger, tx: sa.Connection, slot: str) -> str | None:
+def champion_of(tx: Transaction, slot: str) -> str | None:
     """Candidate that holds a slot, or None."""
-    return value(ledger, tx, schema.champion.c.candidate_id, slot=slot)
+    return value(tx, schema.champion.c.candidate_id, slot=slot)
 
 
 def of_slot(slot: str) -> list[sa.ColumnElement[bool]]:
@@ -333,9 +319,7 @@ def of_slot(slot: str) -> list[sa.ColumnElement[bool]]:
     return [link.trial_id == trial.id, study.id == link.study_id, study.slot == slot]
 
 
-def count_tested_configs(
-    ledger: Ledger, tx: sa.Connection, slot: str, interval: tuple[str, str]
-) -> int:
+def count_tested_configs(tx: Transaction, slot: str, interval: tuple[str, str]) -> int:
     """Number of distinct configs tested for a slot on an overlapping validation interval.
 
     Folds, seeds and training lengths of one config count once; pruned and failed configs count; a
@@ -344,13 +328,9 @@ def count_tested_configs(
     """
     trial, split = schema.trial.c, schema.split.c
     overlapping = mine(
-        ledger,
-        split.hash,
-        split.validation_from <= interval[1],
-        split.validation_to >= interval[0],
+        tx, split.hash, split.validation_from <= interval[1], split.validation_to >= interval[0]
     )
     return _count_configs(
-        ledger,
         tx,
         slot,
         schema.study_trial.c.phase.not_in(BASELINES),
@@ -358,16 +338,14 @@ def count_tested_configs(
     )
 
 
-def count_pruned_configs(ledger: Ledger, tx: sa.Connection, slot: str) -> int:
+def count_pruned_configs(tx: Transaction, slot: str) -> int:
     """Number of distinct pruned configs of a slot's studies."""
-    return _count_configs(ledger, tx, slot, schema.trial.c.state == State.PRUNED)
+    return _count_configs(tx, slot, schema.trial.c.state == State.PRUNED)
 
 
-def _count_configs(
-    ledger: Ledger, tx: sa.Connection, slot: str, *where: sa.ColumnElement[bool]
-) -> int:
+def _count_configs(tx: Transaction, slot: str, *where: sa.ColumnElement[bool]) -> int:
     number = sa.func.count(sa.distinct(schema.trial.c.config_hash))
-    return value(ledger, tx, number, *of_slot(slot), *where) or 0
+    return value(tx, number, *of_slot(slot), *where) or 0
 
 
 @dataclass(frozen=True)
@@ -397,7 +375,7 @@ class TestedConfig:
 
 
 def tested_configs(
-    ledger: Ledger, tx: sa.Connection, slot: str, index_hash: str, task_hash: str, sign: float
+    tx: Transaction, slot: str, index_hash: str, task_hash: str, sign: float
 ) -> list[TestedConfig]:
     """Every config that a study of a slot tested on exactly these windows, in the order of tests.
 
@@ -406,7 +384,6 @@ def tested_configs(
     """
     trial, task, dataset = schema.trial.c, schema.task.c, schema.dataset.c
     rows = select(
-        ledger,
         tx,
         [*fields(schema.trial, TestedConfig), task.spec.label("task"), dataset.tickers],
         *of_slot(slot),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import sqlalchemy as sa
 
 VERSION = 1
@@ -27,24 +30,36 @@ _TEXT = sa.Text().with_variant(_Visible(collation="C"), "postgresql")
 _INTEGER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
 
 
-def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
-    """Table with the project's id and a sequence number, which defines the order, not a clock."""
+def _table(
+    name: str, *columns: sa.schema.SchemaItem, unique: Sequence[Sequence[str]] = ()
+) -> sa.Table:
+    """Table with the project's id and a sequence number, which defines the order, not a clock.
+
+    Each of the keys in ``unique`` is unique within a project.
+    """
     return sa.Table(
         name,
         metadata,
         sa.Column("seq", _INTEGER, primary_key=True, autoincrement=True),
         sa.Column("project_id", _TEXT, nullable=False),
         *columns,
+        *(sa.UniqueConstraint("project_id", *key) for key in unique),
         sqlite_autoincrement=True,
     )
+
+
+def _keyed(name: str, *columns: sa.schema.SchemaItem, key: Sequence[str], **how: Any) -> sa.Table:
+    """Table with the project's id and a primary key of it and some columns, in no order."""
+    primary = sa.PrimaryKeyConstraint("project_id", *key)
+    return sa.Table(name, metadata, _text("project_id"), *columns, primary, **how)
 
 
 def _text(name: str, *, null: bool = False, default: str | None = None) -> sa.Column[str]:
     return sa.Column(name, _TEXT, nullable=null, server_default=default)
 
 
-def _texts(*names: str) -> list[sa.Column[str]]:
-    return [_text(name) for name in names]
+def _texts(*names: str, null: bool = False) -> list[sa.Column[str]]:
+    return [_text(name, null=null) for name in names]
 
 
 def _integer(name: str, *, null: bool = False, default: int | None = None) -> sa.Column[int]:
@@ -63,45 +78,39 @@ schema_version = sa.Table(
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     _text("applied_at"),
 )
-project = _table("project", _text("name"), _text("created_at"), sa.UniqueConstraint("project_id"))
+project = _table("project", *_texts("name", "created_at"), unique=[[]])
 dataset = _table(
     "dataset",
     *_texts("fingerprint", "name", "timeframe", "tickers"),
     _integer("bars"),
     *_texts("first_at", "last_at", "created_at"),
-    sa.UniqueConstraint("project_id", "fingerprint", "name"),
+    unique=[["fingerprint", "name"]],
 )
 split = _table(
-    "split",
-    *_texts("hash", "name", "spec", "validation_from", "validation_to"),
-    sa.UniqueConstraint("project_id", "hash"),
+    "split", *_texts("hash", "name", "spec", "validation_from", "validation_to"), unique=[["hash"]]
 )
 task = _table(
     # Spec that turns bars into samples: features, target, horizon, window, and their versions.
     "task",
     *_texts("hash", "spec"),
-    sa.UniqueConstraint("project_id", "hash"),
+    unique=[["hash"]],
 )
 environment = _table(
     "environment",
     _text("hash"),
-    _text("git_commit", null=True),
-    _text("git_diff_hash", null=True),
+    *_texts("git_commit", "git_diff_hash", null=True),
     *_texts("packages", "machine"),
-    sa.UniqueConstraint("project_id", "hash"),
+    unique=[["hash"]],
 )
 blob = _table(
     # Arrays and texts by content hash: losses per window, their index, predictions, diffs.
     "blob",
     *_texts("hash", "dtype"),
     sa.Column("data", sa.LargeBinary, nullable=False),
-    sa.UniqueConstraint("project_id", "hash"),
+    unique=[["hash"]],
 )
 study = _table(
-    "study",
-    *_texts("id", "key", "slot", "question", "created_at"),
-    sa.UniqueConstraint("project_id", "id"),
-    sa.UniqueConstraint("project_id", "key"),
+    "study", *_texts("id", "key", "slot", "question", "created_at"), unique=[["id"], ["key"]]
 )
 trial = _table(
     "trial",
@@ -112,10 +121,7 @@ trial = _table(
     _integer("seed"),
     *_texts("state", "metric"),
     _real("score"),
-    _text("loss_hash", null=True),
-    _text("index_hash", null=True),
-    _text("prediction_hash", null=True),
-    _text("artifact_hash", null=True),
+    *_texts("loss_hash", "index_hash", "prediction_hash", "artifact_hash", null=True),
     _text("environment_hash"),
     _real("seconds"),
     *_texts("reason", "created_at"),
@@ -130,10 +136,9 @@ trial = _table(
     _text("notes", default=""),
     _integer("epochs", default=0),
     _integer("best_epoch", default=0),
-    sa.UniqueConstraint("project_id", "id"),
-    sa.UniqueConstraint("project_id", "key"),
     sa.Index("trial_config", "project_id", "config_hash"),
     sa.Index("trial_run", "project_id", "run_id", unique=True),
+    unique=[["id"], ["key"]],
 )
 study_trial = _table(
     # Looks of studies at trials. Two studies, or two numbers of one study with the same config,
@@ -142,30 +147,28 @@ study_trial = _table(
     *_texts("study_id", "phase"),
     _integer("number"),
     _text("trial_id"),
-    sa.UniqueConstraint("project_id", "study_id", "phase", "number", "trial_id"),
     sa.Index("study_trial_by_trial", "project_id", "trial_id"),
+    unique=[["study_id", "phase", "number", "trial_id"]],
 )
-score = sa.Table(
+score = _keyed(
     "score",
-    metadata,
-    *_texts("project_id", "trial_id", "part"),
+    *_texts("trial_id", "part"),
     _integer("fold"),
     _integer("epoch"),
     _text("metric"),
     _real("value"),
-    sa.PrimaryKeyConstraint("project_id", "trial_id", "part", "fold", "epoch", "metric"),
+    key=["trial_id", "part", "fold", "epoch", "metric"],
     sqlite_with_rowid=False,
 )
-result = sa.Table(
+result = _keyed(
     # Final metrics of a trial, one row per metric, at the trial's best epoch. The index finds the
     # best trials of a family without reading the others.
     "result",
-    metadata,
-    *_texts("project_id", "trial_id", "metric"),
+    *_texts("trial_id", "metric"),
     _real("value"),
     _text("family"),
-    sa.PrimaryKeyConstraint("project_id", "trial_id", "metric"),
     sa.Index("result_best", "project_id", "metric", "value", "family", "trial_id"),
+    key=["trial_id", "metric"],
     sqlite_with_rowid=False,
 )
 note = _table(
@@ -179,35 +182,32 @@ outbox = _table(
     "outbox",
     *_texts("kind", "subject_id", "created_at"),
 )
-projection = sa.Table(
+projection = _keyed(
     # Position of a target (an MLflow store, a file) in the outbox.
     "projection",
-    metadata,
-    *_texts("project_id", "target"),
+    *_texts("target"),
     _integer("position"),
     # State of the target as podium left it, to detect changes by others.
     _text("mark", default=""),
     _text("updated_at"),
-    sa.PrimaryKeyConstraint("project_id", "target"),
+    key=["target"],
 )
-projected = sa.Table(
+projected = _keyed(
     # Id and name of a subject at a target.
     "projected",
-    metadata,
-    *_texts("project_id", "target", "subject_id", "remote_id"),
+    *_texts("target", "subject_id", "remote_id"),
     _text("remote_name", default=""),
-    sa.PrimaryKeyConstraint("project_id", "target", "subject_id"),
+    key=["target", "subject_id"],
 )
-stuck = sa.Table(
+stuck = _keyed(
     # Items that a target refused, which `podium sync` sends again.
     "stuck",
-    metadata,
-    *_texts("project_id", "target"),
+    *_texts("target"),
     _integer("position"),
     _text("error"),
     _integer("attempts", default=1),
     _text("updated_at"),
-    sa.PrimaryKeyConstraint("project_id", "target", "position"),
+    key=["target", "position"],
 )
 receipt = _table(
     # Inputs of a completed step by name, their hash, and its outputs.
@@ -223,14 +223,11 @@ candidate = _table(
     # Trained, given, command or enhanced. The last three may have no study; a candidate trained
     # elsewhere has no trial.
     _text("made_by"),
-    _text("study_id", null=True),
-    _text("trial_id", null=True),
+    *_texts("study_id", "trial_id", null=True),
     *_texts("artifact_hash", "artifact_path", "dataset_fingerprint", "trained_until"),
     _text("parent_id", null=True),
     *_texts("root_id", "created_at"),
-    sa.UniqueConstraint("project_id", "id"),
-    sa.UniqueConstraint("project_id", "slot", "version"),
-    sa.UniqueConstraint("project_id", "slot", "artifact_hash"),
+    unique=[["id"], ["slot", "version"], ["slot", "artifact_hash"]],
 )
 evidence = _table(
     "evidence",
@@ -238,12 +235,11 @@ evidence = _table(
     *_texts("split_hash", "producer", "producer_version"),
     _integer("schema"),
     *_texts("scalars", "series", "notes", "created_at"),
-    sa.UniqueConstraint("project_id", "id"),
     sa.Index("evidence_by_candidate", "project_id", "candidate_id", "kind"),
+    unique=[["id"]],
 )
 test_look = _table(
-    "test_look",
-    *_texts("dataset", "interval_from", "interval_to", "candidate_id", "created_at"),
+    "test_look", *_texts("dataset", "interval_from", "interval_to", "candidate_id", "created_at")
 )
 forecast = _table(
     # Forecasts of candidates, never changed when bars are revised later.
@@ -252,7 +248,7 @@ forecast = _table(
     _real("value"),
     # Time of the newest bar at the forecast, which shows whether the outcome was known.
     *_texts("data_until", "created_at"),
-    sa.UniqueConstraint("project_id", "candidate_id", "ticker", "decided_at"),
+    unique=[["candidate_id", "ticker", "decided_at"]],
 )
 shadow = _table(
     # Shadow candidates of slots; the newest row counts, an empty candidate ends it.
@@ -264,7 +260,7 @@ baseline = _table(
     # Feature statistics of a model's training bars, the reference for drift.
     "baseline",
     *_texts("artifact_hash", "told", "created_at"),
-    sa.UniqueConstraint("project_id", "artifact_hash"),
+    unique=[["artifact_hash"]],
 )
 decision = _table(
     "decision",
@@ -277,32 +273,19 @@ decision = _table(
     *_texts("policy", "policy_hash", "verdicts", "evidence"),
     # SHA-256 of the candidate's row and of each evidence row, by id.
     *_texts("contents", "created_at", "previous_hash", "hash"),
-    sa.UniqueConstraint("project_id", "id"),
-    sa.UniqueConstraint("project_id", "previous_hash"),
+    unique=[["id"], ["previous_hash"]],
 )
 
 
 def _head(name: str, *keys: str) -> sa.Table:
     """Table of current holders, changed by decisions; its primary key allows one holder each."""
-    return sa.Table(
-        name,
-        metadata,
-        _text("project_id"),
-        *_texts(*keys),
-        _text("candidate_id"),
-        _text("decision_id"),
-        _text("since"),
-        sa.PrimaryKeyConstraint("project_id", *keys),
-    )
+    return _keyed(name, *_texts(*keys, "candidate_id", "decision_id", "since"), key=keys)
 
 
 champion = _head("champion", "slot")
 latest = _head("latest", "slot", "model_type")
-stage = sa.Table(
-    "stage",
-    metadata,
-    *_texts("project_id", "candidate_id", "stage", "decision_id", "since"),
-    sa.PrimaryKeyConstraint("project_id", "candidate_id"),
+stage = _keyed(
+    "stage", *_texts("candidate_id", "stage", "decision_id", "since"), key=["candidate_id"]
 )
 
 APPEND_ONLY = ("decision", "evidence", "test_look", "note", "forecast", "shadow", "baseline")

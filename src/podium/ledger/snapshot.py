@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from podium.errors import DataError
 from podium.ledger import schema
 from podium.ledger.champions import rows
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Ledger, Transaction
 
 PIECE = 1000
 
@@ -29,15 +29,15 @@ def snapshot(ledger: Ledger, target: Path) -> None:
             tx.execute(sa.delete(schema.project))
             for table in schema.metadata.sorted_tables:
                 if "project_id" in table.c:
-                    _copy(source, tx, table, ledger.project_id)
+                    _copy(source, tx, table)
     finally:
         copy.close()
 
 
-def _copy(source: sa.Connection, target: sa.Connection, table: sa.Table, project_id: str) -> None:
+def _copy(source: Transaction, target: Transaction, table: sa.Table) -> None:
     rows = source.execute(
         sa.select(table)
-        .where(table.c.project_id == project_id)
+        .where(table.c.project_id == source.project_id)
         .order_by(*table.primary_key)
         .execution_options(yield_per=PIECE)
     )

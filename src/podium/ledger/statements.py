@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Transaction
 from podium.ledger.pieces import in_pieces, is_many
 
 # A table, a column, or several columns.
@@ -21,7 +21,7 @@ Order = sa.ColumnElement[Any] | Sequence[sa.ColumnElement[Any]]
 Equal = Mapping[str, Any]
 
 
-def mine(ledger: Ledger, what: What, /, *where: Condition, **equal: Any) -> sa.Select[Any]:
+def mine(tx: Transaction, what: What, /, *where: Condition, **equal: Any) -> sa.Select[Any]:
     """SELECT of the rows that meet the conditions, with every table restricted to the project.
 
     A join needs conditions on the other equal columns only.
@@ -33,25 +33,24 @@ def mine(ledger: Ledger, what: What, /, *where: Condition, **equal: Any) -> sa.S
     """
     columns = list(what) if isinstance(what, Sequence) else [what]
     table = _table(columns[0])
-    own = {**equal, "project_id": ledger.project_id}
+    own = {**equal, "project_id": tx.project_id}
     query = sa.select(*columns).where(*_conditions(table, own), *where)
     if not where and all(getattr(each, "table", each) is table for each in columns):
         # The search for further tables takes longer than the rest, so skip it for one table.
         return query
     others = [each for each in query.get_final_froms() if each is not table]
-    return query.where(*(each.c.project_id == ledger.project_id for each in others))
+    return query.where(*(each.c.project_id == tx.project_id for each in others))
 
 
 def correlated(
-    ledger: Ledger, table: sa.Table, column: sa.Column[Any], *where: Condition
+    tx: Transaction, table: sa.Table, column: sa.Column[Any], *where: Condition
 ) -> sa.ScalarSelect[Any]:
     """Correlated subquery: column value of another table for each row; NULL if there is none."""
-    return mine(ledger, column, *where).correlate(table).scalar_subquery()
+    return mine(tx, column, *where).correlate(table).scalar_subquery()
 
 
 def select(
-    ledger: Ledger,
-    tx: sa.Connection,
+    tx: Transaction,
     what: What,
     /,
     *where: Condition,
@@ -72,7 +71,7 @@ def select(
     ordered = order if isinstance(order, Sequence) else [order]
     rows: list[dict[str, Any]] = []
     for some in in_pieces(equal):
-        query = mine(ledger, what, *where, **some)
+        query = mine(tx, what, *where, **some)
         # Each clause costs as much to build as reading a row or two.
         query = query.order_by(*ordered) if ordered else query
         query = query if limit is None else query.limit(limit)
@@ -81,24 +80,17 @@ def select(
 
 
 def first(
-    ledger: Ledger,
-    tx: sa.Connection,
-    what: What,
-    /,
-    *where: Condition,
-    order: Order = (),
-    **equal: Any,
+    tx: Transaction, what: What, /, *where: Condition, order: Order = (), **equal: Any
 ) -> dict[str, Any] | None:
     """The first of the rows of :func:`select`, or None."""
     # Calls without an order match few rows, mostly one; a limit would cost more.
     limit = None if isinstance(order, tuple) else 1
-    rows = select(ledger, tx, what, *where, order=order, limit=limit, **equal)
+    rows = select(tx, what, *where, order=order, limit=limit, **equal)
     return rows[0] if rows else None
 
 
 def values(
-    ledger: Ledger,
-    tx: sa.Connection,
+    tx: Transaction,
     column: sa.ColumnElement[Any],
     /,
     *where: Condition,
@@ -106,13 +98,12 @@ def values(
     **equal: Any,
 ) -> list[Any]:
     """Values of a column in the rows of :func:`select`."""
-    rows = select(ledger, tx, column, *where, order=order, **equal)
+    rows = select(tx, column, *where, order=order, **equal)
     return [value for row in rows for value in row.values()]
 
 
 def value(
-    ledger: Ledger,
-    tx: sa.Connection,
+    tx: Transaction,
     column: sa.ColumnElement[Any],
     /,
     *where: Condition,
@@ -120,55 +111,43 @@ def value(
     **equal: Any,
 ) -> Any | None:
     """Value of a column in the first of the rows of :func:`select`; None if there is no row."""
-    row = first(ledger, tx, column, *where, order=order, **equal)
+    row = first(tx, column, *where, order=order, **equal)
     return None if row is None else next(iter(row.values()))
 
 
-def insert(
-    ledger: Ledger, tx: sa.Connection, table: sa.Table, new: Iterable[Mapping[str, Any]]
-) -> None:
+def insert(tx: Transaction, table: sa.Table, new: Iterable[Mapping[str, Any]]) -> None:
     """Insert rows."""
-    if rows := [{**row, "project_id": ledger.project_id} for row in new]:
+    if rows := [{**row, "project_id": tx.project_id} for row in new]:
         tx.execute(table.insert(), rows)
 
 
-def insert_missing(
-    ledger: Ledger, tx: sa.Connection, table: sa.Table, new: Iterable[Mapping[str, Any]]
-) -> None:
+def insert_missing(tx: Transaction, table: sa.Table, new: Iterable[Mapping[str, Any]]) -> None:
     """Insert rows whose unique key is not in the table."""
-    if rows := [{**row, "project_id": ledger.project_id} for row in new]:
-        of_database = sqlite_insert if tx.dialect.name == "sqlite" else postgresql_insert
+    if rows := [{**row, "project_id": tx.project_id} for row in new]:
+        of_database = sqlite_insert if tx.ledger.is_sqlite else postgresql_insert
         tx.execute(of_database(table).on_conflict_do_nothing(), rows)
 
 
 def update(
-    ledger: Ledger,
-    tx: sa.Connection,
-    table: sa.Table,
-    new: Mapping[str, Any],
-    /,
-    *where: Condition,
-    **equal: Any,
+    tx: Transaction, table: sa.Table, new: Mapping[str, Any], /, *where: Condition, **equal: Any
 ) -> int:
     """Set columns of the rows that meet the conditions; returns the number of rows."""
     changed = 0
-    for some in in_pieces({**equal, "project_id": ledger.project_id}):
+    for some in in_pieces({**equal, "project_id": tx.project_id}):
         query = sa.update(table).where(*where, *_conditions(table, some)).values(new)
         changed += tx.execute(query).rowcount
     return changed
 
 
-def upsert(
-    ledger: Ledger, tx: sa.Connection, table: sa.Table, new: Mapping[str, Any], /, **equal: Any
-) -> None:
+def upsert(tx: Transaction, table: sa.Table, new: Mapping[str, Any], /, **equal: Any) -> None:
     """Update the rows that meet the conditions, or insert one."""
-    if not update(ledger, tx, table, new, **equal):
-        insert(ledger, tx, table, [{**equal, **new}])
+    if not update(tx, table, new, **equal):
+        insert(tx, table, [{**equal, **new}])
 
 
-def delete(ledger: Ledger, tx: sa.Connection, table: sa.Table, /, **equal: Any) -> None:
+def delete(tx: Transaction, table: sa.Table, /, **equal: Any) -> None:
     """Delete the rows that meet the conditions."""
-    own = {**equal, "project_id": ledger.project_id}
+    own = {**equal, "project_id": tx.project_id}
     tx.execute(sa.delete(table).where(*_conditions(table, own)))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from podium.ledger import schema, writes
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Transaction
 from podium.ledger.statements import mine, select, value, values
 from podium.space import ConfigDict
 from podium.study import Study
@@ -30,20 +30,15 @@ _COMPARABLE = {
 }
 
 
-def find_study(
-    ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]
-) -> Study | None:
+def find_study(tx: Transaction, slot: str, question: Mapping[str, Any]) -> Study | None:
     """Recorded study with this question, or None."""
     study = Study("", slot, question)
-    study_id = value(ledger, tx, schema.study.c.id, key=study.key)
+    study_id = value(tx, schema.study.c.id, key=study.key)
     return None if study_id is None else replace(study, id=study_id)
 
 
 def link_known_trials(
-    ledger: Ledger,
-    tx: sa.Connection,
-    study: Study,
-    fits: Mapping[str, Callable[[ConfigDict], bool]],
+    tx: Transaction, study: Study, fits: Mapping[str, Callable[[ConfigDict], bool]]
 ) -> int:
     """Link to a new study, in phase ``known``, every recorded trial that answers its question.
 
@@ -61,19 +56,18 @@ def link_known_trials(
     int
         Number of linked trials.
     """
-    families = _same_families(ledger, tx, study)
+    families = _same_families(tx, study)
     if not families:
         return 0
     trial, link = schema.trial.c, schema.study_trial.c
     # A finalist of another study is represented by its search trial, not by its best seed; a
     # baseline is no trial of a search.
-    searched = mine(ledger, link.trial_id, link.phase.not_in((FINALISTS, *BASELINES)))
+    searched = mine(tx, link.trial_id, link.phase.not_in((FINALISTS, *BASELINES)))
     of_families = [
         sa.and_(trial.family == name, trial.family_version == version)
         for name, version in families.items()
     ]
     rows = select(
-        ledger,
         tx,
         [trial.id, trial.family, trial.config],
         sa.or_(*of_families),
@@ -84,14 +78,14 @@ def link_known_trials(
         state=[State.COMPLETE, State.FAILED],
     )
     ids = [row["id"] for row in rows if fits[row["family"]](json.loads(row["config"]))]
-    writes.link_trials(ledger, tx, study.id, KNOWN, ids)
+    writes.link_trials(tx, study.id, KNOWN, ids)
     return len(ids)
 
 
-def _same_families(ledger: Ledger, tx: sa.Connection, study: Study) -> dict[str, int]:
+def _same_families(tx: Transaction, study: Study) -> dict[str, int]:
     """Families, with their VERSION, of other studies whose question differs in the spaces only."""
     table = schema.study.c
-    questions = values(ledger, tx, table.question, table.id != study.id, slot=study.slot)
+    questions = values(tx, table.question, table.id != study.id, slot=study.slot)
     wanted = _without_spaces(study.question)
     versions = {name: version for name, (version, _) in study.question["families"].items()}
     families: dict[str, int] = {}

@@ -18,16 +18,8 @@ from podium.errors import ConflictError
 from podium.evidence import SCHEMA, Evidence
 from podium.hashing import canonical, digest, digest_bytes, new_id
 from podium.ledger import outbox, reads, schema
-from podium.ledger.ledger import Ledger, now
-from podium.ledger.statements import (
-    delete,
-    insert,
-    insert_missing,
-    select,
-    update,
-    value,
-    values,
-)
+from podium.ledger.ledger import Transaction, now
+from podium.ledger.statements import delete, insert, insert_missing, select, update, value, values
 from podium.own import Files
 from podium.record import part_of
 from podium.sequences import Sequences
@@ -60,7 +52,7 @@ class NewTrial:
 _RESUMABLE = (State.CREATED, State.PAUSED, State.INTERRUPTED, State.PRUNED)
 
 
-def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset | Sequences | Files) -> None:
+def put_dataset(tx: Transaction, dataset: Dataset | Sequences | Files) -> None:
     """Store the dataset of a fingerprint; ``bars`` is the number of samples or files otherwise."""
     bars = dataset if isinstance(dataset, Dataset) else None
     row = {
@@ -73,10 +65,10 @@ def put_dataset(ledger: Ledger, tx: sa.Connection, dataset: Dataset | Sequences 
         "last_at": str(bars.times[-1]) if bars else "",
         "created_at": now(),
     }
-    insert_missing(ledger, tx, schema.dataset, [row])
+    insert_missing(tx, schema.dataset, [row])
 
 
-def put_split(ledger: Ledger, tx: sa.Connection, split: Split) -> None:
+def put_split(tx: Transaction, split: Split) -> None:
     """Store a split with its validation interval, under its hash."""
     start, stop = split.validation_interval()
     row = {
@@ -86,31 +78,31 @@ def put_split(ledger: Ledger, tx: sa.Connection, split: Split) -> None:
         "validation_from": start,
         "validation_to": stop,
     }
-    insert_missing(ledger, tx, schema.split, [row])
+    insert_missing(tx, schema.split, [row])
 
 
-def put_task(ledger: Ledger, tx: sa.Connection, task_hash: str, spec: Mapping[str, Any]) -> None:
+def put_task(tx: Transaction, task_hash: str, spec: Mapping[str, Any]) -> None:
     """Store a task's spec under its hash."""
-    insert_missing(ledger, tx, schema.task, [{"hash": task_hash, "spec": canonical(spec)}])
+    insert_missing(tx, schema.task, [{"hash": task_hash, "spec": canonical(spec)}])
 
 
-def put_environment(ledger: Ledger, tx: sa.Connection, facts: Mapping[str, Any]) -> str:
+def put_environment(tx: Transaction, facts: Mapping[str, Any]) -> str:
     """Store code state, packages and machine; returns their hash."""
     diff = facts.get("git_diff")
     row = {
         "git_commit": facts.get("git_commit"),
-        "git_diff_hash": put_text(ledger, tx, diff) if diff else None,
+        "git_diff_hash": put_text(tx, diff) if diff else None,
         "packages": canonical(facts["packages"]),
         "machine": canonical(facts["machine"]),
     }
     name = digest(row)
-    insert_missing(ledger, tx, schema.environment, [{"hash": name, **row}])
+    insert_missing(tx, schema.environment, [{"hash": name, **row}])
     return name
 
 
-def put_text(ledger: Ledger, tx: sa.Connection, text: str) -> str:
+def put_text(tx: Transaction, text: str) -> str:
     """Store a text under its hash."""
-    return _put_blob(ledger, tx, "text", text.encode(), zlib.compress)
+    return _put_blob(tx, "text", text.encode(), zlib.compress)
 
 
 def text_hash(text: str) -> str:
@@ -118,27 +110,25 @@ def text_hash(text: str) -> str:
     return digest_bytes(b"text", text.encode())
 
 
-def put_array(ledger: Ledger, tx: sa.Connection, array: NDArray[Any]) -> str:
+def put_array(tx: Transaction, array: NDArray[Any]) -> str:
     """Store a one-dimensional array under the hash of its type and bytes."""
     plain = np.ascontiguousarray(array)
     if plain.dtype.kind == "M":
         plain = plain.astype("datetime64[s]")
     # Losses and forecasts hardly compress; trying costs more than the write.
-    return _put_blob(ledger, tx, plain.dtype.str, plain.tobytes(), bytes)
+    return _put_blob(tx, plain.dtype.str, plain.tobytes(), bytes)
 
 
-def _put_blob(
-    ledger: Ledger, tx: sa.Connection, dtype: str, data: bytes, pack: Callable[[bytes], bytes]
-) -> str:
+def _put_blob(tx: Transaction, dtype: str, data: bytes, pack: Callable[[bytes], bytes]) -> str:
     name = digest_bytes(dtype.encode(), data)
-    insert_missing(ledger, tx, schema.blob, [{"hash": name, "dtype": dtype, "data": pack(data)}])
+    insert_missing(tx, schema.blob, [{"hash": name, "dtype": dtype, "data": pack(data)}])
     return name
 
 
-def put_study(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[str, Any]) -> Study:
+def put_study(tx: Transaction, slot: str, question: Mapping[str, Any]) -> Study:
     """Study of a question: the recorded one, or a new one."""
     study = Study(new_id("s"), slot, question)
-    study_id = value(ledger, tx, schema.study.c.id, key=study.key)
+    study_id = value(tx, schema.study.c.id, key=study.key)
     if study_id is not None:
         return replace(study, id=study_id)
     row = {
@@ -148,27 +138,23 @@ def put_study(ledger: Ledger, tx: sa.Connection, slot: str, question: Mapping[st
         "question": canonical(question),
         "created_at": now(),
     }
-    insert(ledger, tx, schema.study, [row])
-    announce(ledger, tx, "study", [study.id])
+    insert(tx, schema.study, [row])
+    announce(tx, "study", [study.id])
     return study
 
 
-def announce(ledger: Ledger, tx: sa.Connection, kind: str, subject_ids: Sequence[str]) -> None:
+def announce(tx: Transaction, kind: str, subject_ids: Sequence[str]) -> None:
     """Append changed rows to the outbox, for all projections of the record."""
     item = {"kind": kind, "created_at": now()}
-    insert(ledger, tx, schema.outbox, [{**item, "subject_id": id_} for id_ in subject_ids])
-    if kind == "trial" and ledger.run_name:
+    insert(tx, schema.outbox, [{**item, "subject_id": id_} for id_ in subject_ids])
+    if kind == "trial" and tx.ledger.run_name:
         # Stored with the trial, because another command may send it later.
         for subject_id in subject_ids:
-            outbox.remember(ledger, tx, outbox.RUN_NAME, subject_id, "", ledger.run_name)
+            outbox.remember(tx, outbox.RUN_NAME, subject_id, "", tx.ledger.run_name)
 
 
 def start_trials(
-    ledger: Ledger,
-    tx: sa.Connection,
-    study: Study,
-    trials: Sequence[NewTrial],
-    environment_hash: str,
+    tx: Transaction, study: Study, trials: Sequence[NewTrial], environment_hash: str
 ) -> list[str]:
     """Put a batch of trials into a study; returns their ids, those of recorded keys included.
 
@@ -177,7 +163,7 @@ def start_trials(
     """
     started = now()
     bases = [run_name(trial.key.family, started) for trial in trials if trial.named]
-    names = unused_names(ledger, tx, bases)
+    names = unused_names(tx, bases)
     rows = [
         {
             "id": new_id("t"),
@@ -204,10 +190,10 @@ def start_trials(
         }
         for trial in trials
     ]
-    insert_missing(ledger, tx, schema.trial, rows)
+    insert_missing(tx, schema.trial, rows)
     table = schema.trial.c
     keys = [row["key"] for row in rows]
-    recorded = select(ledger, tx, [table.key, table.id, table.state, table.epochs], key=keys)
+    recorded = select(tx, [table.key, table.id, table.state, table.epochs], key=keys)
     known = {row["key"]: row for row in recorded}
     again = [
         row["id"]
@@ -215,48 +201,43 @@ def start_trials(
         for row in [known[trial.key.hash]]
         if row["state"] in _RESUMABLE and (not trial.until or row["epochs"] < trial.until)
     ]
-    _move(ledger, tx, again, State.RUNNING)
+    _move(tx, again, State.RUNNING)
     ids: list[str] = [known[key]["id"] for key in keys]
     links = [
         {"study_id": study.id, "phase": trial.phase, "number": trial.number, "trial_id": id_}
         for trial, id_ in zip(trials, ids, strict=True)
     ]
-    insert_missing(ledger, tx, schema.study_trial, links)
+    insert_missing(tx, schema.study_trial, links)
     return ids
 
 
 def link_trials(
-    ledger: Ledger,
-    tx: sa.Connection,
-    study_id: str,
-    phase: str,
-    trial_ids: Sequence[str],
-    start: int = 0,
+    tx: Transaction, study_id: str, phase: str, trial_ids: Sequence[str], start: int = 0
 ) -> None:
     """Put trials into a study, numbered in their order."""
     links = [
         {"study_id": study_id, "phase": phase, "number": number, "trial_id": id_}
         for number, id_ in enumerate(trial_ids, start)
     ]
-    insert(ledger, tx, schema.study_trial, links)
+    insert(tx, schema.study_trial, links)
 
 
-def unused_names(ledger: Ledger, tx: sa.Connection, wanted: Sequence[str]) -> Iterator[str]:
+def unused_names(tx: Transaction, wanted: Sequence[str]) -> Iterator[str]:
     """An unused run id for each wanted one, in their order: itself, or with ``-2``, ``-3`` ..."""
     counts = Counter(wanted)
-    free = {base: iter(free_names(ledger, tx, base, count)) for base, count in counts.items()}
+    free = {base: iter(free_names(tx, base, count)) for base, count in counts.items()}
     used: set[str] = set()
     for base in wanted:
         name = next(free[base], None)
         while name is None or name in used:
             # Another wanted name equals a numbered one of this base: query more names.
-            more = free_names(ledger, tx, base, len(used) + 2)
+            more = free_names(tx, base, len(used) + 2)
             name = next(each for each in more if each not in used)
         used.add(name)
         yield name
 
 
-def free_names(ledger: Ledger, tx: sa.Connection, base: str, count: int = 1) -> list[str]:
+def free_names(tx: Transaction, base: str, count: int = 1) -> list[str]:
     """Unused run ids: the base, then the base with ``-2``, ``-3`` ...
 
     The transaction is the only one that writes, so free ids stay free until it ends.
@@ -264,7 +245,7 @@ def free_names(ledger: Ledger, tx: sa.Connection, base: str, count: int = 1) -> 
     free, number, step = list[str](), 1, count
     while len(free) < count:
         names = [base if n == 1 else f"{base}-{n}" for n in range(number, number + step)]
-        taken = values(ledger, tx, schema.trial.c.run_id, run_id=names)
+        taken = values(tx, schema.trial.c.run_id, run_id=names)
         free += [name for name in names if name not in taken]
         number += step
         # Growing steps need few queries for many runs of one second.
@@ -273,8 +254,7 @@ def free_names(ledger: Ledger, tx: sa.Connection, base: str, count: int = 1) -> 
 
 
 def end_trial(
-    ledger: Ledger,
-    tx: sa.Connection,
+    tx: Transaction,
     ended: Ended,
     *,
     metric: str,
@@ -286,7 +266,7 @@ def end_trial(
     ``errors`` are results computed from its forecasts; reported results take precedence.
     """
     trial_id = ended.task.trial_id
-    scores = _new_epochs(ledger, tx, ended)
+    scores = _new_epochs(tx, ended)
     if ended.state is State.COMPLETE:
         final = {"part": "best", "epoch": 0, "metric": metric, "value": real(ended.score)}
         scores.append({**_scored(ended), **final})
@@ -297,28 +277,26 @@ def end_trial(
         "best_epoch": ended.best_epoch,
     }
     if len(ended.losses):
-        new["loss_hash"] = put_array(ledger, tx, ended.losses)
+        new["loss_hash"] = put_array(tx, ended.losses)
         new["index_hash"] = index_hash
     if ended.prediction is not None:
         forecasts = ended.prediction.values.astype(np.float32)
-        new["prediction_hash"] = put_array(ledger, tx, forecasts)
-    family = _end_running(ledger, tx, ended, ended.state, new)
-    insert(ledger, tx, schema.score, scores)
+        new["prediction_hash"] = put_array(tx, forecasts)
+    family = _end_running(tx, ended, ended.state, new)
+    insert(tx, schema.score, scores)
     results = {**(errors or {}), **results_of(ended, metric)}
-    insert(ledger, tx, schema.result, result_rows(trial_id, family, results))
-    announce(ledger, tx, "trial", [trial_id])
+    insert(tx, schema.result, result_rows(trial_id, family, results))
+    announce(tx, "trial", [trial_id])
 
 
-def pause_trial(ledger: Ledger, tx: sa.Connection, ended: Ended) -> None:
+def pause_trial(tx: Transaction, ended: Ended) -> None:
     """Pause a trial and write its epochs so far."""
-    scores = _new_epochs(ledger, tx, ended)
-    _end_running(ledger, tx, ended, State.PAUSED, {})
-    insert(ledger, tx, schema.score, scores)
+    scores = _new_epochs(tx, ended)
+    _end_running(tx, ended, State.PAUSED, {})
+    insert(tx, schema.score, scores)
 
 
-def _end_running(
-    ledger: Ledger, tx: sa.Connection, ended: Ended, state: State, new: Mapping[str, Any]
-) -> str:
+def _end_running(tx: Transaction, ended: Ended, state: State, new: Mapping[str, Any]) -> str:
     """Move a trial out of running; returns its family."""
     table = schema.trial
     common = {
@@ -329,7 +307,7 @@ def _end_running(
     family = tx.execute(
         sa.update(table)
         .where(
-            table.c.project_id == ledger.project_id,
+            table.c.project_id == tx.project_id,
             table.c.id == ended.task.trial_id,
             table.c.state.in_(_from(ended.state)),
         )
@@ -345,14 +323,14 @@ def _end_running(
     return str(family)
 
 
-def prune_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], reason: str) -> None:
+def prune_trials(tx: Transaction, trial_ids: Sequence[str], reason: str) -> None:
     """Mark trials that have not ended as pruned; their epochs so far are kept."""
     table = schema.trial.c
     wanted = {"id": trial_ids, "state": _from(State.PRUNED)}
-    pruned = values(ledger, tx, table.id, order=table.seq, **wanted)
+    pruned = values(tx, table.id, order=table.seq, **wanted)
     new = {"state": State.PRUNED, "reason": reason, "ended_at": now()}
-    update(ledger, tx, schema.trial, new, id=pruned)
-    announce(ledger, tx, "trial", pruned)
+    update(tx, schema.trial, new, id=pruned)
+    announce(tx, "trial", pruned)
 
 
 _SCORE = schema.score.c
@@ -364,10 +342,10 @@ _LAST = sa.select(sa.func.max(_SCORE.epoch)).where(
 )
 
 
-def _new_epochs(ledger: Ledger, tx: sa.Connection, ended: Ended) -> list[dict[str, Any]]:
+def _new_epochs(tx: Transaction, ended: Ended) -> list[dict[str, Any]]:
     """Scores of the epochs that are not on record yet; a resumed trial reports all its epochs."""
     # Not the trial's epoch count: some trials count from 0.
-    last = tx.execute(_LAST, {"project": ledger.project_id, "trial": ended.task.trial_id}).scalar()
+    last = tx.execute(_LAST, {"project": tx.project_id, "trial": ended.task.trial_id}).scalar()
     before = -1 if last is None else int(last)
     return [
         {
@@ -409,54 +387,48 @@ def result_rows(
     return [{**common, "metric": name, "value": real(v)} for name, v in results.items()]
 
 
-def put_results(
-    ledger: Ledger, tx: sa.Connection, trial_id: str, family: str, results: Mapping[str, float]
-) -> None:
+def put_results(tx: Transaction, trial_id: str, family: str, results: Mapping[str, float]) -> None:
     """Add results to a finished trial; existing ones stay."""
-    insert_missing(ledger, tx, schema.result, result_rows(trial_id, family, results))
+    insert_missing(tx, schema.result, result_rows(trial_id, family, results))
 
 
-def put_note(ledger: Ledger, tx: sa.Connection, subject_id: str, text: str, actor: str) -> None:
+def put_note(tx: Transaction, subject_id: str, text: str, actor: str) -> None:
     """Append a dated note about a trial, candidate, study or decision."""
     row = {"subject_id": subject_id, "text": text, "actor": actor, "created_at": now()}
-    insert(ledger, tx, schema.note, [row])
-    announce(ledger, tx, "note", [subject_id])
+    insert(tx, schema.note, [row])
+    announce(tx, "note", [subject_id])
 
 
-def set_artifact(
-    ledger: Ledger, tx: sa.Connection, trial_id: str, artifact_hash: str, checkpoint: str = ""
-) -> None:
+def set_artifact(tx: Transaction, trial_id: str, artifact_hash: str, checkpoint: str = "") -> None:
     """Store the artefact of a finished trial, and the file in it that a framework opens."""
     new = {"artifact_hash": artifact_hash, "checkpoint": checkpoint or None}
-    update(ledger, tx, schema.trial, new, id=trial_id)
+    update(tx, schema.trial, new, id=trial_id)
 
 
-def forget_model(
-    ledger: Ledger, tx: sa.Connection, artifact_hash: str, note: str, actor: str
-) -> None:
+def forget_model(tx: Transaction, artifact_hash: str, note: str, actor: str) -> None:
     """Clear the checkpoint of every trial with this model, and note the reason.
 
     The rows keep the hash, so that the same model is recognised if it is trained again.
     """
     table = schema.trial.c
     has_model = table.checkpoint.is_not(None)
-    ids = values(ledger, tx, table.id, has_model, order=table.seq, artifact_hash=artifact_hash)
-    update(ledger, tx, schema.trial, {"checkpoint": None}, id=ids)
+    ids = values(tx, table.id, has_model, order=table.seq, artifact_hash=artifact_hash)
+    update(tx, schema.trial, {"checkpoint": None}, id=ids)
     for id_ in ids:
-        put_note(ledger, tx, id_, note, actor)
+        put_note(tx, id_, note, actor)
 
 
-def resume_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str]) -> None:
+def resume_trials(tx: Transaction, trial_ids: Sequence[str]) -> None:
     """Set resumed trials to running."""
-    _move(ledger, tx, trial_ids, State.RUNNING)
+    _move(tx, trial_ids, State.RUNNING)
 
 
-def interrupt_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Iterable[str]) -> None:
+def interrupt_trials(tx: Transaction, trial_ids: Iterable[str]) -> None:
     """Mark trials whose driver stopped; the next run starts them again."""
-    _move(ledger, tx, list(trial_ids), State.INTERRUPTED)
+    _move(tx, list(trial_ids), State.INTERRUPTED)
 
 
-def retry_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], actor: str) -> None:
+def retry_trials(tx: Transaction, trial_ids: Sequence[str], actor: str) -> None:
     """Start failed trials again, with the reason of the failure as a note; skip other trials.
 
     Every study that looked at one keeps a link in phase ``retried``, because its search received
@@ -464,15 +436,14 @@ def retry_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], ac
     """
     link = schema.study_trial.c
     for id_ in trial_ids:
-        reason = value(ledger, tx, schema.trial.c.reason, id=id_, state=State.FAILED)
+        reason = value(tx, schema.trial.c.reason, id=id_, state=State.FAILED)
         if reason is None:
             continue
-        put_note(ledger, tx, id_, f"trained again; it had failed: {reason}", actor)
+        put_note(tx, id_, f"trained again; it had failed: {reason}", actor)
         for table in (schema.score, schema.result):
-            delete(ledger, tx, table, trial_id=id_)
-        update(ledger, tx, schema.trial, {"reason": "", "state": State.RUNNING}, id=id_)
+            delete(tx, table, trial_id=id_)
+        update(tx, schema.trial, {"reason": "", "state": State.RUNNING}, id=id_)
         looks = select(
-            ledger,
             tx,
             [link.study_id, link.number],
             link.phase.not_in(BASELINES),
@@ -481,11 +452,11 @@ def retry_trials(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], ac
         )
         first_looks = {row["study_id"]: row for row in looks}.values()
         rows = [{**row, "phase": RETRIED, "trial_id": id_} for row in first_looks]
-        insert_missing(ledger, tx, schema.study_trial, rows)
+        insert_missing(tx, schema.study_trial, rows)
 
 
-def _move(ledger: Ledger, tx: sa.Connection, trial_ids: Sequence[str], target: State) -> None:
-    update(ledger, tx, schema.trial, {"state": target}, id=trial_ids, state=_from(target))
+def _move(tx: Transaction, trial_ids: Sequence[str], target: State) -> None:
+    update(tx, schema.trial, {"state": target}, id=trial_ids, state=_from(target))
 
 
 def _from(target: State) -> list[State]:
@@ -494,12 +465,7 @@ def _from(target: State) -> list[State]:
 
 
 def put_receipt(
-    ledger: Ledger,
-    tx: sa.Connection,
-    slot: str,
-    step: str,
-    inputs: reads.Inputs,
-    outputs: Mapping[str, Any],
+    tx: Transaction, slot: str, step: str, inputs: reads.Inputs, outputs: Mapping[str, Any]
 ) -> None:
     """Store the outputs of a step that is complete for these inputs.
 
@@ -516,10 +482,10 @@ def put_receipt(
         "outputs": canonical(outputs),
         "created_at": now(),
     }
-    insert(ledger, tx, schema.receipt, [row])
+    insert(tx, schema.receipt, [row])
 
 
-def put_evidence(ledger: Ledger, tx: sa.Connection, evidence: Evidence) -> None:
+def put_evidence(tx: Transaction, evidence: Evidence) -> None:
     """Append one piece of evidence."""
     row = {
         **vars(evidence),
@@ -530,12 +496,10 @@ def put_evidence(ledger: Ledger, tx: sa.Connection, evidence: Evidence) -> None:
         "series": canonical(evidence.series),
         "notes": canonical(evidence.notes),
     }
-    insert(ledger, tx, schema.evidence, [row])
+    insert(tx, schema.evidence, [row])
 
 
-def count_look(
-    ledger: Ledger, tx: sa.Connection, dataset: str, interval: tuple[str, str], candidate_id: str
-) -> int:
+def count_look(tx: Transaction, dataset: str, interval: tuple[str, str], candidate_id: str) -> int:
     """Count one look at a sealed test; returns the number of looks, including this one."""
     row = {
         "dataset": dataset,
@@ -544,12 +508,12 @@ def count_look(
         "candidate_id": candidate_id,
         "created_at": now(),
     }
-    insert(ledger, tx, schema.test_look, [row])
+    insert(tx, schema.test_look, [row])
     look = schema.test_look.c
     # Overlapping intervals share bars, so a look at one is a look at the other.
     overlapping = (look.interval_from <= interval[1], look.interval_to >= interval[0])
     looks = sa.func.count(sa.distinct(look.candidate_id))
-    return value(ledger, tx, looks, look.dataset == dataset, *overlapping) or 0
+    return value(tx, looks, look.dataset == dataset, *overlapping) or 0
 
 
 def _json_real(value: float) -> float | str | None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from podium import registry
 from podium.files import rerooted, write_atomic
 from podium.ledger import outbox, reads, schema
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Ledger, Transaction
 from podium.ledger.statements import correlated, first, mine, select, value, values
 from podium.record import finite
 from podium.trial import State
@@ -100,11 +100,11 @@ class _Best:
         return {best: json.dumps(content, indent=2) + "\n", active: f"{self.model}\n"}
 
 
-def result_value(ledger: Ledger, name: str) -> sa.ScalarSelect[float]:
+def result_value(tx: Transaction, name: str) -> sa.ScalarSelect[float]:
     """Subquery for a trial's result of this name."""
     result = schema.result.c
     of_trial = result.trial_id == schema.trial.c.id
-    return correlated(ledger, schema.trial, result.value, of_trial, result.metric == name)
+    return correlated(tx, schema.trial, result.value, of_trial, result.metric == name)
 
 
 def loss_fields(metric: str, score: float | None, loss: float | None) -> dict[str, float | None]:
@@ -176,7 +176,7 @@ class _Slot:
         """Write the files that differ; returns their names."""
         ledger = self.ledger
         with ledger.reading() as tx:
-            position, text = outbox.position_of(ledger, tx, self.target)
+            position, text = outbox.position_of(tx, self.target)
             newest = self._newest_grid(tx)
             best = self._find(tx, newest)
             changed = newest is not None and self._changed_since(tx, newest)
@@ -223,7 +223,7 @@ class _Slot:
             self.say(text)
         return replace(mark, said=text)
 
-    def _find(self, tx: sa.Connection, newest: Mapping[str, Any] | None) -> _Best | None:
+    def _find(self, tx: Transaction, newest: Mapping[str, Any] | None) -> _Best | None:
         """The comparable run with the best finite score whose model still exists."""
         metric = "" if newest is None else str(newest["metric"])
         for row in self._imported(tx) if newest is None else self._grid_runs(tx, newest):
@@ -233,27 +233,27 @@ class _Slot:
                     return _Best(row, model, metric)
         return None
 
-    def _newest_grid(self, tx: sa.Connection) -> Mapping[str, Any] | None:
+    def _newest_grid(self, tx: Transaction) -> Mapping[str, Any] | None:
         """Outputs and time of the newest grid."""
         table = schema.receipt
         newest = table.c.seq.desc()
-        row = first(self.ledger, tx, table, order=newest, slot=self.slot, step=GRID)
+        row = first(tx, table, order=newest, slot=self.slot, step=GRID)
         return {**json.loads(row["outputs"]), "created_at": row["created_at"]} if row else None
 
-    def _changed_since(self, tx: sa.Connection, newest: Mapping[str, Any]) -> bool:
+    def _changed_since(self, tx: Transaction, newest: Mapping[str, Any]) -> bool:
         """Whether a later search differs from the grid in data, task, split or metric."""
         study = schema.study.c
         later = study.created_at > newest["created_at"]
-        questions = values(self.ledger, tx, study.question, later, slot=self.slot)
+        questions = values(tx, study.question, later, slot=self.slot)
         searches = [question for text in questions if "dataset" in (question := json.loads(text))]
         return any(question[name] != newest[name] for question in searches for name in COMPARABLE)
 
-    def _grid_runs(self, tx: sa.Connection, newest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _grid_runs(self, tx: Transaction, newest: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Complete runs of the slot's grids that are comparable with the newest, best first."""
-        ledger, trial = self.ledger, schema.trial.c
+        trial = schema.trial.c
         link, study = schema.study_trial.c, schema.study.c
         of_grids = mine(
-            ledger,
+            tx,
             link.trial_id,
             study.id == link.study_id,
             study.slot == self.slot,
@@ -263,11 +263,10 @@ class _Slot:
         rises = registry.direction(metric) == "max"
         # Runs trained for another metric have their score in this one as a result.
         score = sa.case(
-            (trial.metric == metric, trial.score), else_=result_value(ledger, f"val_{metric}")
+            (trial.metric == metric, trial.score), else_=result_value(tx, f"val_{metric}")
         )
-        loss = result_value(ledger, "val_loss").label("val_loss")
+        loss = result_value(tx, "val_loss").label("val_loss")
         return select(
-            ledger,
             tx,
             [*_UNSCORED, score.label("score"), loss],
             trial.id.in_(of_grids),
@@ -279,7 +278,7 @@ class _Slot:
             split_hash=newest["split"],
         )
 
-    def _imported(self, tx: sa.Connection) -> list[dict[str, Any]]:
+    def _imported(self, tx: Transaction) -> list[dict[str, Any]]:
         """Runs of the newest import of grids for the slot, best first."""
         trial, result = schema.trial.c, schema.result.c
         imported = (
@@ -289,11 +288,10 @@ class _Slot:
             trial.checkpoint.is_not(None),
         )
         of_any = trial.origin.startswith("import:")
-        last = value(self.ledger, tx, trial.origin, *imported, of_any, order=trial.seq.desc())
+        last = value(tx, trial.origin, *imported, of_any, order=trial.seq.desc())
         if last is None:
             return []
         return select(
-            self.ledger,
             tx,
             [*_UNSCORED, result.value.label("score")],
             *imported,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from podium.decision import Kind, Stage
 from podium.ledger import outbox, reads, schema
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Transaction
 from podium.ledger.outbox import Item
 from podium.ledger.projections._mlflow_target import model_of, zip_of
 from podium.ledger.statements import first, mine, select, value, values
@@ -136,19 +136,19 @@ def stamp(moment: str) -> str:
     return dt.datetime.fromisoformat(moment).strftime(STAMP)
 
 
-def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> CandidateState | None:
+def of(tx: Transaction, candidate_id: str, target: str) -> CandidateState | None:
     """State of a candidate for one target; None if the record has no such candidate."""
-    row = first(ledger, tx, schema.candidate, id=candidate_id)
+    row = first(tx, schema.candidate, id=candidate_id)
     if row is None:
         return None
     decision = schema.decision.c
     about = sa.or_(
         decision.candidate_id == candidate_id, decision.expected_champion == candidate_id
     )
-    decided = select(ledger, tx, schema.decision, about, order=decision.seq, slot=row["slot"])
+    decided = select(tx, schema.decision, about, order=decision.seq, slot=row["slot"])
     own = [d for d in decided if d["candidate_id"] == candidate_id]
-    timeframe = _timeframe(ledger, tx, row["dataset_fingerprint"])
-    improvement = evidence(ledger, tx, candidate_id, "improvement") if row["parent_id"] else {}
+    timeframe = _timeframe(tx, row["dataset_fingerprint"])
+    improvement = evidence(tx, candidate_id, "improvement") if row["parent_id"] else {}
     tags = {
         "podium.candidate_id": candidate_id,
         "podium.version": row["version"],
@@ -156,9 +156,9 @@ def of(ledger: Ledger, tx: sa.Connection, candidate_id: str, target: str) -> Can
         "podium.decision": _summary(own[-1]) if own else "",
         "timeframe": timeframe,
         "model_type": row["model_type"],
-        "version_type": _version_type(ledger, tx, row),
-        "promotion_stage": reads.stage_of(ledger, tx, candidate_id),
-        **_origin(ledger, tx, row, target),
+        "version_type": _version_type(tx, row),
+        "promotion_stage": reads.stage_of(tx, candidate_id),
+        **_origin(tx, row, target),
         **_not_improved(improvement),
         **_promotions(_moves(decided, candidate_id)),
     }
@@ -170,27 +170,25 @@ def _summary(decision: Mapping[str, Any]) -> str:
     return f"{decision['to_stage']} {verdict}, asked by {decision['actor']}: {decision['reason']}"
 
 
-def _timeframe(ledger: Ledger, tx: sa.Connection, fingerprint: str) -> str:
+def _timeframe(tx: Transaction, fingerprint: str) -> str:
     dataset = schema.dataset.c
-    return value(ledger, tx, dataset.timeframe, order=dataset.seq, fingerprint=fingerprint) or ""
+    return value(tx, dataset.timeframe, order=dataset.seq, fingerprint=fingerprint) or ""
 
 
-def _version_type(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> str:
+def _version_type(tx: Transaction, row: Mapping[str, Any]) -> str:
     """Version type, as in :func:`podium.ledger.models.models`."""
     of_its_type = {"slot": row["slot"], "model_type": row["model_type"]}
-    newest = value(ledger, tx, schema.latest.c.candidate_id, **of_its_type)
-    child = first(ledger, tx, schema.candidate.c.id, parent_id=row["id"])
+    newest = value(tx, schema.latest.c.candidate_id, **of_its_type)
+    child = first(tx, schema.candidate.c.id, parent_id=row["id"])
     return "latest" if newest == row["id"] and child is None else "old"
 
 
-def _origin(
-    ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any], target: str
-) -> dict[str, Any]:
+def _origin(tx: Transaction, row: Mapping[str, Any], target: str) -> dict[str, Any]:
     """Tags of a candidate's parent and its training steps, as far as known."""
-    steps = _timesteps(ledger, tx, row["trial_id"])
+    steps = _timesteps(tx, row["trial_id"])
     if row["parent_id"] is None:
         return {"total_timesteps": steps}
-    parent = first(ledger, tx, schema.candidate, id=row["parent_id"])
+    parent = first(tx, schema.candidate, id=row["parent_id"])
     tags = {
         "enhancement_type": row["model_type"],
         "enhancement_timestamp": stamp(row["created_at"]),
@@ -198,11 +196,11 @@ def _origin(
     }
     if parent is None:
         return tags
-    run_id = outbox.remote_id(ledger, tx, target, parent["trial_id"])
+    run_id = outbox.remote_id(tx, target, parent["trial_id"])
     if run_id is not None:
-        place = zip_of(_timeframe(ledger, tx, parent["dataset_fingerprint"]))
+        place = zip_of(_timeframe(tx, parent["dataset_fingerprint"]))
         tags |= {"base_model_run_id": run_id, "base_model_path": f"runs:/{run_id}/{place}"}
-    return {**tags, "previous_timesteps": _timesteps(ledger, tx, parent["trial_id"])}
+    return {**tags, "previous_timesteps": _timesteps(tx, parent["trial_id"])}
 
 
 def _not_improved(notes: Mapping[str, Any]) -> dict[str, str]:
@@ -218,20 +216,20 @@ def _not_improved(notes: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def evidence(ledger: Ledger, tx: sa.Connection, candidate_id: str, kind: str) -> dict[str, Any]:
+def evidence(tx: Transaction, candidate_id: str, kind: str) -> dict[str, Any]:
     """Notes, figures and time of a candidate's newest evidence of a kind; empty if none."""
     newest = schema.evidence.c.seq.desc()
-    row = first(ledger, tx, schema.evidence, order=newest, candidate_id=candidate_id, kind=kind)
+    row = first(tx, schema.evidence, order=newest, candidate_id=candidate_id, kind=kind)
     if row is None:
         return {}
     scalars = {name: figure for name, (figure, *_) in json.loads(row["scalars"]).items()}
     return {**json.loads(row["notes"]), "scalars": scalars, "created_at": row["created_at"]}
 
 
-def _timesteps(ledger: Ledger, tx: sa.Connection, trial_id: str) -> int | None:
+def _timesteps(tx: Transaction, trial_id: str) -> int | None:
     """Total steps of an agent, if its training reported them."""
     column = schema.result.c.value
-    steps = value(ledger, tx, column, trial_id=trial_id, metric="total_timesteps")
+    steps = value(tx, column, trial_id=trial_id, metric="total_timesteps")
     return None if steps is None else int(steps)
 
 
@@ -269,7 +267,7 @@ def _promotions(moves: Sequence[Move]) -> dict[str, str]:
     return tags
 
 
-def touched(ledger: Ledger, tx: sa.Connection, item: Item) -> list[str]:
+def touched(tx: Transaction, item: Item) -> list[str]:
     """Candidates whose tags an outbox item may change, parents first.
 
     A new candidate makes its parent and the previous one of its type old; a decision may also move
@@ -277,40 +275,40 @@ def touched(ledger: Ledger, tx: sa.Connection, item: Item) -> list[str]:
     """
     candidate, decision, stage = schema.candidate.c, schema.decision.c, schema.stage.c
     if item.kind == "candidate":
-        new = first(ledger, tx, schema.candidate, id=item.subject_id)
+        new = first(tx, schema.candidate, id=item.subject_id)
         if new is None:
             return []
         of_its_type = {"slot": new["slot"], "model_type": new["model_type"]}
         older = candidate.seq < new["seq"]
-        before = value(ledger, tx, candidate.id, older, order=candidate.seq.desc(), **of_its_type)
+        before = value(tx, candidate.id, older, order=candidate.seq.desc(), **of_its_type)
         return [*dict.fromkeys(filter(None, [new["parent_id"], before, new["id"]]))]
     either = sa.or_(
-        candidate.id.in_(mine(ledger, decision.candidate_id, id=item.subject_id)),
-        candidate.id.in_(mine(ledger, decision.expected_champion, id=item.subject_id)),
-        candidate.id.in_(mine(ledger, stage.candidate_id, decision_id=item.subject_id)),
+        candidate.id.in_(mine(tx, decision.candidate_id, id=item.subject_id)),
+        candidate.id.in_(mine(tx, decision.expected_champion, id=item.subject_id)),
+        candidate.id.in_(mine(tx, stage.candidate_id, decision_id=item.subject_id)),
     )
-    return values(ledger, tx, candidate.id, either, order=candidate.seq)
+    return values(tx, candidate.id, either, order=candidate.seq)
 
 
-def trials(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:
+def trials(tx: Transaction) -> dict[str, str]:
     """Trials of all candidates by candidate id, parents before their children."""
-    rows = select(ledger, tx, schema.candidate, order=schema.candidate.c.seq)
+    rows = select(tx, schema.candidate, order=schema.candidate.c.seq)
     return {row["id"]: row["trial_id"] for row in rows}
 
 
-def trial_of(ledger: Ledger, tx: sa.Connection, candidate_id: str) -> str | None:
+def trial_of(tx: Transaction, candidate_id: str) -> str | None:
     """Trial that trained a candidate; its run shows the candidate."""
-    return value(ledger, tx, schema.candidate.c.trial_id, id=candidate_id)
+    return value(tx, schema.candidate.c.trial_id, id=candidate_id)
 
 
-def base_of(ledger: Ledger, tx: sa.Connection, trial_id: str) -> str | None:
+def base_of(tx: Transaction, trial_id: str) -> str | None:
     """Trial of the parent of a trial's candidate, or None."""
     child, parent = schema.candidate.alias("child").c, schema.candidate.alias("parent").c
     of_child = (parent.id == child.parent_id, child.trial_id == trial_id)
-    return value(ledger, tx, parent.trial_id, *of_child, order=child.seq.desc())
+    return value(tx, parent.trial_id, *of_child, order=child.seq.desc())
 
 
-def champions(ledger: Ledger, tx: sa.Connection) -> dict[str, str]:
+def champions(tx: Transaction) -> dict[str, str]:
     """Champions by slot."""
-    rows = select(ledger, tx, schema.champion)
+    rows = select(tx, schema.champion)
     return {row["slot"]: row["candidate_id"] for row in rows}

@@ -44,17 +44,17 @@ def differing(
         MLflow does not answer.
     """
     with ledger.reading() as tx:
-        items = outbox.waiting(ledger, tx, target.key, kinds=("candidate", "decision"))
-        items += [one.item for one in outbox.stuck(ledger, tx, target.key)]
-        later = {id_ for item in items for id_ in candidates.touched(ledger, tx, item)}
-        trials = candidates.trials(ledger, tx)
+        items = outbox.waiting(tx, target.key, kinds=("candidate", "decision"))
+        items += [one.item for one in outbox.stuck(tx, target.key)]
+        later = {id_ for item in items for id_ in candidates.touched(tx, item)}
+        trials = candidates.trials(tx)
         states = [
             state
             for id_ in trials
-            if id_ not in later and (state := candidates.of(ledger, tx, id_, target.key))
+            if id_ not in later and (state := candidates.of(tx, id_, target.key))
         ]
-        sent = {s.id: outbox.remote_id(ledger, tx, target.key, trials[s.id]) or "" for s in states}
-        holders = candidates.champions(ledger, tx)
+        sent = {s.id: outbox.remote_id(tx, target.key, trials[s.id]) or "" for s in states}
+        holders = candidates.champions(tx)
     differences: dict[str, list[str]] = {}
     versions: dict[str, dict[str, Version]] = {}
     aliases: dict[str, str | None] = {}

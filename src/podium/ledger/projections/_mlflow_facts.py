@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from podium.ledger import reads, schema
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Transaction
 from podium.ledger.notes import note_line
 from podium.ledger.projections import _mlflow_candidates as candidates
 from podium.ledger.projections._mlflow_candidates import CandidateState
@@ -44,82 +44,82 @@ class Facts:
         return spec
 
 
-def run_of(ledger: Ledger, tx: sa.Connection, subject_id: str) -> str | None:
+def run_of(tx: Transaction, subject_id: str) -> str | None:
     """Trial or study whose run shows a subject; for a candidate, the trial that trained it."""
     for table in (schema.trial, schema.study):
-        if first(ledger, tx, table.c.id, id=subject_id):
+        if first(tx, table.c.id, id=subject_id):
             return subject_id
-    decided = value(ledger, tx, schema.decision.c.candidate_id, id=subject_id)
-    return candidates.trial_of(ledger, tx, decided or subject_id)
+    decided = value(tx, schema.decision.c.candidate_id, id=subject_id)
+    return candidates.trial_of(tx, decided or subject_id)
 
 
-def of_study(ledger: Ledger, tx: sa.Connection, study_id: str) -> dict[str, Any] | None:
+def of_study(tx: Transaction, study_id: str) -> dict[str, Any] | None:
     """A study with the end of its last trial; None if the record has no such study."""
     link, trial = schema.study_trial.c, schema.trial.c
-    row = first(ledger, tx, schema.study, id=study_id)
+    row = first(tx, schema.study, id=study_id)
     if row is None:
         return None
     last = sa.func.max(trial.ended_at)
     of_this = (link.trial_id == trial.id, link.study_id == study_id)
-    return {**row, "last_ended_at": value(ledger, tx, last, *of_this)}
+    return {**row, "last_ended_at": value(tx, last, *of_this)}
 
 
-def of_trial(ledger: Ledger, tx: sa.Connection, trial_id: str, target: str) -> Facts | None:
+def of_trial(tx: Transaction, trial_id: str, target: str) -> Facts | None:
     """A trial with its newest candidate; None if the record has no such trial."""
     code = [
         correlated(
-            ledger,
+            tx,
             schema.trial,
             schema.environment.c[name],
             schema.environment.c.hash == schema.trial.c.environment_hash,
         ).label(name)
         for name in ("git_commit", "git_diff_hash")
     ]
-    row = first(ledger, tx, [*schema.trial.c, *code], id=trial_id)
+    row = first(tx, [*schema.trial.c, *code], id=trial_id)
     if row is None:
         return None
     result, candidate = schema.result.c, schema.candidate.c
-    results = select(ledger, tx, [result.metric, result.value], trial_id=trial_id)
-    latest = value(ledger, tx, candidate.id, order=candidate.seq.desc(), trial_id=trial_id)
-    written = notes(ledger, tx, [trial_id])
-    state = candidates.of(ledger, tx, latest, target) if latest else None
+    results = select(tx, [result.metric, result.value], trial_id=trial_id)
+    latest = value(tx, candidate.id, order=candidate.seq.desc(), trial_id=trial_id)
+    written = notes(tx, [trial_id])
+    state = candidates.of(tx, latest, target) if latest else None
     if state is not None:
-        written += notes(ledger, tx, [state.row["id"], *state.decisions])
+        written += notes(tx, [state.row["id"], *state.decisions])
     return Facts(
-        row={**row, **_hashed_rows(ledger, tx, row)},
-        link=_link(ledger, tx, trial_id),
-        epochs=reads.epochs_of(ledger, tx, trial_id),
+        row={**row, **_hashed_rows(tx, row)},
+        link=_link(tx, trial_id),
+        epochs=reads.epochs_of(tx, trial_id),
         results={one["metric"]: nan_if_null(one["value"]) for one in results},
         candidate=state,
-        evaluation=candidates.evidence(ledger, tx, latest, "evaluation") if latest else {},
+        evaluation=candidates.evidence(tx, latest, "evaluation") if latest else {},
         notes=[*filter(None, [row["notes"]]), *written],
     )
 
 
-def _link(ledger: Ledger, tx: sa.Connection, trial_id: str) -> dict[str, Any]:
+def _link(tx: Transaction, trial_id: str) -> dict[str, Any]:
     """First study that looked at a trial."""
     link, study = schema.study_trial.c, schema.study.c
     columns = [link.study_id, link.phase, link.number, study.slot]
     same = study.id == link.study_id
-    return first(ledger, tx, columns, same, order=link.seq, trial_id=trial_id) or {}
+    return first(tx, columns, same, order=link.seq, trial_id=trial_id) or {}
 
 
-def _hashed_rows(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+def _hashed_rows(tx: Transaction, row: Mapping[str, Any]) -> dict[str, Any]:
     """Rows of dataset, task and split of a trial; empty for an imported one."""
     rows = {}
     for name, column in _HASHED.items():
         is_it = column == row[f"{name}_{column.name}"]
         table = column.table
-        rows[name] = first(ledger, tx, table, is_it, order=table.c.seq) or {}
+        rows[name] = first(tx, table, is_it, order=table.c.seq) or {}
     return rows
 
 
-def notes(ledger: Ledger, tx: sa.Connection, subject_ids: Sequence[str]) -> list[str]:
-    rows = select(ledger, tx, schema.note, order=schema.note.c.seq, subject_id=subject_ids)
+def notes(tx: Transaction, subject_ids: Sequence[str]) -> list[str]:
+    rows = select(tx, schema.note, order=schema.note.c.seq, subject_id=subject_ids)
     return [note_line(row) for row in rows]
 
 
-def question_params(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+def question_params(tx: Transaction, row: Mapping[str, Any]) -> dict[str, Any]:
     """Single values of a study's question; hashes are named as such."""
     question = json.loads(row["question"])
     params = {name: part for name, part in question.items() if not isinstance(part, dict | list)}
@@ -127,7 +127,7 @@ def question_params(ledger: Ledger, tx: sa.Connection, row: Mapping[str, Any]) -
         if name in params:
             params[f"{name}_{column.name}"] = params.pop(name)
     dataset, fingerprint = schema.dataset.c, params.get("dataset_fingerprint")
-    dataset_name = value(ledger, tx, dataset.name, order=dataset.seq, fingerprint=fingerprint)
+    dataset_name = value(tx, dataset.name, order=dataset.seq, fingerprint=fingerprint)
     if dataset_name is not None:
         params["dataset"] = dataset_name
     if question.get("families"):

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from podium.artifact import folder_of
 from podium.errors import PodiumError
 from podium.ledger import outbox, reads, schema
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Ledger, Transaction
 from podium.ledger.outbox import Item
 from podium.ledger.projections import _mlflow_candidates as candidates
 from podium.ledger.projections import _mlflow_facts, _mlflow_model, _mlflow_runs
@@ -59,7 +59,7 @@ class RecordSource:
     user : str
         User of the runs in MLflow.
     write : callable
-        ``write(function, *arguments)`` writes to the record; ``function`` gets a ledger and its
+        ``write(function, *arguments)`` writes to the record; ``function`` gets a
         transaction first.
     """
 
@@ -497,36 +497,32 @@ def _shown_name(name: str, *, judged: bool) -> str:
     return f"{base}.pt" if file.endswith(".pt") else f"{base}/{file}".strip("/")
 
 
-def begin(ledger: Ledger, tx: sa.Connection, target: str, mark: str) -> None:
+def begin(tx: Transaction, target: str, mark: str) -> None:
     """Reset a target to position 0, in an experiment with this id."""
     for table in (schema.projected, schema.stuck):
-        delete(ledger, tx, table, target=target)
-    outbox.advance(ledger, tx, target, 0, mark=mark)
+        delete(tx, table, target=target)
+    outbox.advance(tx, target, 0, mark=mark)
 
 
 def save_progress(
-    ledger: Ledger,
-    tx: sa.Connection,
-    target: str,
-    runs: Mapping[str, tuple[str, str]],
-    position: int | None,
+    tx: Transaction, target: str, runs: Mapping[str, tuple[str, str]], position: int | None
 ) -> None:
     """Store the sent runs by trial or study, and the position."""
     for subject_id, (run_id, name) in runs.items():
-        outbox.remember(ledger, tx, target, subject_id, run_id, name)
+        outbox.remember(tx, target, subject_id, run_id, name)
     if position is not None:
-        outbox.advance(ledger, tx, target, position)
+        outbox.advance(tx, target, position)
 
 
-def requeue(ledger: Ledger, tx: sa.Connection, target: str, stuck: int, position: int) -> None:
+def requeue(tx: Transaction, target: str, stuck: int, position: int) -> None:
     """Move the position back before an item that was set aside."""
-    outbox.unstick(ledger, tx, target, stuck)
-    outbox.advance(ledger, tx, target, position)
+    outbox.unstick(tx, target, stuck)
+    outbox.advance(tx, target, position)
 
 
 def sent_runs(
-    ledger: Ledger, tx: sa.Connection, target: str, *where: sa.ColumnElement[bool]
+    tx: Transaction, target: str, *where: sa.ColumnElement[bool]
 ) -> dict[str, tuple[str, str]]:
     """Id and name of the sent runs that meet the conditions, by trial or study."""
-    rows = select(ledger, tx, schema.projected, *where, target=target)
+    rows = select(tx, schema.projected, *where, target=target)
     return {row["subject_id"]: (row["remote_id"], row["remote_name"]) for row in rows}

@@ -10,10 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from podium.hashing import json_text
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Transaction
 from podium.ledger.projections import _mlflow_facts
 from podium.ledger.projections._mlflow_facts import Facts
 from podium.trial import BASELINE, State, curves_csv
@@ -81,9 +79,9 @@ class Content:
     bundle: tuple[str, str] | None = None
 
 
-def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Content | None:
+def study(tx: Transaction, study_id: str, project: str) -> Content | None:
     """A study as the parent run of its trials; None if the record has no such study."""
-    row = _mlflow_facts.of_study(ledger, tx, study_id)
+    row = _mlflow_facts.of_study(tx, study_id)
     if row is None:
         return None
     start = _milliseconds(row["created_at"])
@@ -92,8 +90,8 @@ def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Con
         "podium.study_id": study_id,
         "podium.slot": row["slot"],
         "podium.project": project,
-        "podium.project_id": ledger.project_id,
-        "mlflow.note.content": "\n\n".join(_mlflow_facts.notes(ledger, tx, [study_id])),
+        "podium.project_id": tx.project_id,
+        "mlflow.note.content": "\n\n".join(_mlflow_facts.notes(tx, [study_id])),
     }
     return Content(
         subject_id=study_id,
@@ -101,7 +99,7 @@ def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Con
         parent_id=None,
         name=f"{row['slot']} {study_id}",
         parts={},
-        params=_texts(_mlflow_facts.question_params(ledger, tx, row)),
+        params=_texts(_mlflow_facts.question_params(tx, row)),
         tags=tag_values(tags),
         points=(),
         status="FINISHED",
@@ -110,11 +108,9 @@ def study(ledger: Ledger, tx: sa.Connection, study_id: str, project: str) -> Con
     )
 
 
-def trial(
-    ledger: Ledger, tx: sa.Connection, trial_id: str, project: str, target: str
-) -> Content | None:
+def trial(tx: Transaction, trial_id: str, project: str, target: str) -> Content | None:
     """A trial as a run of one target; None if the record has no such trial."""
-    facts = _mlflow_facts.of_trial(ledger, tx, trial_id, target)
+    facts = _mlflow_facts.of_trial(tx, trial_id, target)
     if facts is None:
         return None
     row, link = facts.row, facts.link
@@ -129,7 +125,7 @@ def trial(
         "podium.slot": link.get("slot"),
         "podium.phase": link.get("phase"),
         "podium.project": project,
-        "podium.project_id": ledger.project_id,
+        "podium.project_id": tx.project_id,
         "podium.origin": row["origin"],
         "podium.state": row["state"],
         "podium.reason": row["reason"],

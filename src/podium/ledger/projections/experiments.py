@@ -13,15 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import sqlalchemy as sa
-
 from podium.errors import DataError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest_bytes, new_id
 from podium.importers._base import Imported, source_of
 from podium.importers.experiments_log import lines as records_of
 from podium.ledger import foreign, outbox, schema, writes
-from podium.ledger.ledger import Ledger
+from podium.ledger.ledger import Ledger, Transaction
 from podium.ledger.projections import _active
 from podium.ledger.projections._active import ACTIVE, GRID, result_value
 from podium.ledger.projections._jsonl import FileTail, JsonLine, append
@@ -47,12 +45,7 @@ CHECKED = 4096
 
 
 def write(
-    ledger: Ledger,
-    root: Path,
-    slot: str,
-    *,
-    active: str = ACTIVE,
-    say: Callable[[str], None],
+    ledger: Ledger, root: Path, slot: str, *, active: str = ACTIVE, say: Callable[[str], None]
 ) -> list[str]:
     """Update the log, then best config and active model of each slot.
 
@@ -129,8 +122,8 @@ class _ExperimentsLog:
     def is_behind(self) -> bool:
         """Whether record and log differ."""
         with self.ledger.reading() as tx:
-            position, text = outbox.position_of(self.ledger, tx, TARGET)
-            if outbox.waiting(self.ledger, tx, TARGET, kinds=KINDS, limit=1, after=position):
+            position, text = outbox.position_of(tx, TARGET)
+            if outbox.waiting(tx, TARGET, kinds=KINDS, limit=1, after=position):
                 return True
         mark = _LogMark.parse(text)
         size = self.path.stat().st_size if self.path.is_file() else 0
@@ -144,14 +137,14 @@ class _ExperimentsLog:
         as_left = self._is_as_left(mark)
         tail = FileTail.read(self.path, mark.seen if as_left else 0, OWN, self._keep_aside)
         with ledger.reading() as tx:
-            own = _own_ids(ledger, tx, {line.id for line in tail.lines if line.id})
+            own = _own_ids(tx, {line.id for line in tail.lines if line.id})
             others = [line for line in tail.lines if line.id not in own]
-            known = _lines_of_others(ledger, tx) if others else set()
+            known = _lines_of_others(tx) if others else set()
         fresh = [line for line in others if line.text not in known]
         if fresh or tail.unreadable:
             mark = self._import(tail, fresh, mark, position)
         with ledger.reading() as tx:
-            newest = outbox.last_position(ledger, tx)
+            newest = outbox.last_position(tx)
             expected = list(self._expected(tx, position if as_left else 0, newest))
         present = own | {line.text for line in others}
         missing = [line for name, line in expected if name not in present]
@@ -197,21 +190,21 @@ class _ExperimentsLog:
         with self.ledger.transaction(durable=True) as tx:
             if records:
                 imported = Imported(mark.source, records)
-                foreign.put_imported(self.ledger, tx, imported, self.slot)
+                foreign.put_imported(tx, imported, self.slot)
             outputs = {"after": position, "lines": texts}
-            writes.put_receipt(self.ledger, tx, self.slot, LINES, name, outputs)
-            writes.announce(self.ledger, tx, LINES, [name])
-            outbox.advance(self.ledger, tx, TARGET, position, json.dumps(asdict(mark)))
+            writes.put_receipt(tx, self.slot, LINES, name, outputs)
+            writes.announce(tx, LINES, [name])
+            outbox.advance(tx, TARGET, position, json.dumps(asdict(mark)))
         return mark
 
     def _expected(
-        self, tx: sa.Connection, after: int, until: int
+        self, tx: Transaction, after: int, until: int
     ) -> Iterator[tuple[str | bytes, bytes]]:
         """(id, line) of all lines of the log between two positions, in order."""
-        items = outbox.waiting(self.ledger, tx, TARGET, kinds=KINDS, after=after)
+        items = outbox.waiting(tx, TARGET, kinds=KINDS, after=after)
         items = [item for item in items if item.position <= until]
-        trials = _trials(self.ledger, tx, [i.subject_id for i in items if i.kind == "trial"])
-        receipts = _receipts(self.ledger, tx, [i.subject_id for i in items if i.kind != "trial"])
+        trials = _trials(tx, [i.subject_id for i in items if i.kind == "trial"])
+        receipts = _receipts(tx, [i.subject_id for i in items if i.kind != "trial"])
         # Lines of other programs were in the log before their import.
         items.sort(key=lambda i: receipts[i.subject_id]["after"] if i.kind == LINES else i.position)
         yielded: set[str] = set()
@@ -244,29 +237,28 @@ class _ExperimentsLog:
             os.fsync(handle.fileno())
 
 
-def _own_ids(ledger: Ledger, tx: sa.Connection, names: Collection[str]) -> set[str]:
+def _own_ids(tx: Transaction, names: Collection[str]) -> set[str]:
     """Those ids of lines that are in this project's record."""
     id_of = {name: name.partition(PRUNED)[0] for name in names}
     ids = sorted(set(id_of.values()))
     recorded = {
-        *values(ledger, tx, schema.trial.c.id, id=ids, origin=""),
-        *values(ledger, tx, schema.receipt.c.inputs_hash, inputs_hash=ids, step=GRID),
+        *values(tx, schema.trial.c.id, id=ids, origin=""),
+        *values(tx, schema.receipt.c.inputs_hash, inputs_hash=ids, step=GRID),
     }
     return {name for name, id_ in id_of.items() if id_ in recorded}
 
 
-def _lines_of_others(ledger: Ledger, tx: sa.Connection) -> set[bytes]:
+def _lines_of_others(tx: Transaction) -> set[bytes]:
     """All imported lines."""
-    outputs = values(ledger, tx, schema.receipt.c.outputs, step=LINES)
+    outputs = values(tx, schema.receipt.c.outputs, step=LINES)
     return {text.encode() for row in outputs for text in json.loads(row)["lines"]}
 
 
-def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _trials(tx: Transaction, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Data of the log about podium's named runs, among some trials; by id."""
     trial, link, study = schema.trial.c, schema.study_trial.c, schema.study.c
-    loss = result_value(ledger, "val_loss").label("val_loss")
+    loss = result_value(tx, "val_loss").label("val_loss")
     rows = select(
-        ledger,
         tx,
         [*trial, link.phase, study.slot, study.id.label("study"), loss],
         link.trial_id == trial.id,
@@ -280,9 +272,9 @@ def _trials(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, 
     return {row["id"]: row for row in reversed(rows)}
 
 
-def _receipts(ledger: Ledger, tx: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _receipts(tx: Transaction, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     table = schema.receipt
-    rows = select(ledger, tx, table, order=table.c.seq, inputs_hash=ids, step=(GRID, LINES))
+    rows = select(tx, table, order=table.c.seq, inputs_hash=ids, step=(GRID, LINES))
     return {row["inputs_hash"]: json.loads(row["outputs"]) for row in rows}
 
 

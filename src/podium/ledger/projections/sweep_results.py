@@ -13,15 +13,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-import sqlalchemy as sa
-
 from podium.errors import ConflictError, DataError
 from podium.files import full_disk_explained, lock, write_atomic
 from podium.hashing import digest_bytes, json_text
 from podium.importers._base import Imported, parsed, source_of
 from podium.importers.sweep_results import records, to_json
 from podium.ledger import foreign, outbox, runs, writes
-from podium.ledger.ledger import Ledger, now
+from podium.ledger.ledger import Ledger, Transaction, now
 from podium.ledger.record_reader import RecordReader
 from podium.ledger.sweep_file import FILE, TARGET, Mark, content, is_stale, target_of
 from podium.record import Record
@@ -105,9 +103,9 @@ def import_file(
         say(f"warning: {path}: {problem}")
     changes = _Changes.of(file_runs, runs.runs(reader), root)
     with ledger.transaction(durable=True) as tx:
-        changes.put(ledger, tx, source_of(path.name, file_runs), slot)
+        changes.put(tx, source_of(path.name, file_runs), slot)
         mark = Mark(digest_bytes(data))
-        outbox.advance(ledger, tx, target_of(path, root), 0, mark.text)
+        outbox.advance(tx, target_of(path, root), 0, mark.text)
     return len(changes.runs)
 
 
@@ -180,10 +178,10 @@ class _File:
         changes = _Changes.of(file_runs, runs.runs(self.reader), self.reader.root)
         source = source_of(FILE.name, file_runs)
         with self.ledger.transaction(durable=True) as tx:
-            changes.put(self.ledger, tx, source, self.slot)
-            position, _ = outbox.position_of(self.ledger, tx, TARGET)
+            changes.put(tx, source, self.slot)
+            position, _ = outbox.position_of(tx, TARGET)
             # The content counts as imported even if the file is not written afterwards.
-            outbox.advance(self.ledger, tx, TARGET, position, imported.text)
+            outbox.advance(tx, TARGET, position, imported.text)
         if changes.runs:
             self.say(f"imported from {self.path}: {counted(len(changes.runs))}")
         return imported
@@ -224,19 +222,19 @@ class _Changes:
                 notes.append((before.trial_id, record.notes.removeprefix(before.notes).strip()))
         return cls(fresh, notes)
 
-    def put(self, ledger: Ledger, tx: sa.Connection, source: str, slot: str) -> None:
+    def put(self, tx: Transaction, source: str, slot: str) -> None:
         """Write the changes into the record."""
         if self.runs:
             imported = Imported(source, [record for record, _ in self.runs])
-            put = foreign.put_imported(ledger, tx, imported, slot)
+            put = foreign.put_imported(tx, imported, slot)
             for (record, is_new), (_, before) in zip(put, self.runs, strict=True):
                 if before is not None and is_new:
                     note = f"edited in {FILE}; before: {before.run_id}"
-                    writes.put_note(ledger, tx, record.trial_id, note, FILE.name)
+                    writes.put_note(tx, record.trial_id, note, FILE.name)
                     note = f"edited in {FILE}; since: {record.run_id}"
-                    writes.put_note(ledger, tx, before.trial_id, note, FILE.name)
+                    writes.put_note(tx, before.trial_id, note, FILE.name)
         for trial_id, text in self.notes:
-            writes.put_note(ledger, tx, trial_id, text, FILE.name)
+            writes.put_note(tx, trial_id, text, FILE.name)
 
 
 def _differs(mine: Mapping[str, Any], theirs: Mapping[str, Any], root: Path) -> bool:

@@ -72,16 +72,12 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
     with packed(destination, PACKING) as pack, project.ledger.reading() as tx:
         rows = named(project.reader, ids)
         chosen = {kind: [row["id"] for row in of_kind] for kind, of_kind in rows.items()}
-        choice = (
-            bundle.closure(project.ledger, tx, **chosen)
-            if ids
-            else bundle.all_ids(project.ledger, tx)
-        )
+        choice = bundle.closure(tx, **chosen) if ids else bundle.all_ids(tx)
         if not choice.trials and not choice.candidates:
             raise NotFoundError("no ended trial to export", fix="run: podium list trials")
         writer = _Writer(project, pack)
         for table in bundle.TABLES:
-            writer.add_rows(table, bundle.rows(project.ledger, tx, choice, table))
+            writer.add_rows(table, bundle.rows(tx, choice, table))
         for name in writer.artifacts:
             folder = writer.folder(name)
             pack.add_artifact(f"artifacts/{folder.name}", folder, name)
@@ -217,7 +213,6 @@ def import_bundle(
         try:
             with project.ledger.transaction(durable=True) as tx:
                 put = bundle_put.put(
-                    project.ledger,
                     tx,
                     lambda table: _rows(work, table),
                     origin=origin,

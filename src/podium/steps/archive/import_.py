@@ -211,7 +211,7 @@ def _write(
         records = _unknown_runs(project, records)
     new = 0
     if records:
-        written = foreign.put_imported(project.ledger, tx, replace(imported, records=records), slot)
+        written = foreign.put_imported(tx, replace(imported, records=records), slot)
         new = sum(is_new for _, is_new in written)
     metrics = dict.fromkeys(name for record in imported.records for name in record.metrics)
     known = len(imported.records) - new

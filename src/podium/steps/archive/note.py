@@ -62,6 +62,6 @@ def note(project: Project, name: str, text: str) -> Noted:
         raise NotFoundError("nothing is on record yet", fix="run: podium run")
     kind, row = reader.find(name)
     with full_disk_explained(project.root), project.ledger.transaction(durable=True) as tx:
-        writes.put_note(project.ledger, tx, row["id"], words, project.actor)
+        writes.put_note(tx, row["id"], words, project.actor)
     mine = [one for one in notes_of(reader, [row["id"]])[row["id"]] if one["text"] == words]
     return Noted(kind, row["id"], row.get("run_id") or row["id"], **mine[-1])

@@ -178,7 +178,7 @@ class FinalTraining:
         environment: str,
     ) -> list[str]:
         """Put the trainings on record as trials of a study; returns their ids."""
-        ledger, metric = self.project.ledger, self.data.section.metric
+        metric = self.data.section.metric
         plans = [
             execute.Planned(PHASE, self._number(task), task.config, task.fold, task.seed)
             for task in (ended.task for ended in fits)
@@ -187,17 +187,17 @@ class FinalTraining:
         new = [
             NewTrial(key, PHASE, plan.number, metric) for key, plan in zip(keys, plans, strict=True)
         ]
-        writes.put_split(ledger, tx, self.split)
-        ids = writes.start_trials(ledger, tx, study, new, environment)
-        known = reads.trials_by_id(ledger, tx, ids)
+        writes.put_split(tx, self.split)
+        ids = writes.start_trials(tx, study, new, environment)
+        known = reads.trials_by_id(tx, ids)
         for id_, ended in zip(ids, fits, strict=True):
             if known[id_].state.ended:
                 # Another candidate has the same training, and so the same model.
                 continue
             mine = replace(ended, task=replace(ended.task, trial_id=id_))
             errors = self.data.errors(self.split, mine)
-            writes.end_trial(ledger, tx, mine, metric=metric, index_hash=None, errors=errors)
-            writes.set_artifact(ledger, tx, id_, artifact_hash)
+            writes.end_trial(tx, mine, metric=metric, index_hash=None, errors=errors)
+            writes.set_artifact(tx, id_, artifact_hash)
         return ids
 
 

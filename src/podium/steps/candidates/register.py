@@ -17,7 +17,7 @@ from podium.evidence import Evidence, Scalar
 from podium.hashing import new_id
 from podium.index import Index
 from podium.ledger import decisions, reads, writes
-from podium.ledger.ledger import Ledger, Transaction, now
+from podium.ledger.ledger import Transaction, now
 from podium.ledger.reads import TrialRow
 from podium.sections import SlotSection
 from podium.steps.data.bars import require_task, slot_data
@@ -98,7 +98,7 @@ def register(
         created_at=now(),
         made_by=made_by,
     )
-    known = decisions.register(project.ledger, tx, candidate, project.actor, reason=reason)
+    known = decisions.register(tx, candidate, project.actor, reason=reason)
     return Made(known, known.id == id_)
 
 
@@ -149,7 +149,7 @@ def judged_model(project: Project, place: Place, slot: str | None) -> JudgedMode
     data, realigned = require_fit(project, place, slot)
     ledger = project.ledger
     with ledger.reading() as tx:
-        match = reads.trial_of_artifact(ledger, tx, place.artifact_hash)
+        match = reads.trial_of_artifact(tx, place.artifact_hash)
         if match is None:
             raise DataError(
                 f"the trial of {place.folder} is not on record",
@@ -158,15 +158,15 @@ def judged_model(project: Project, place: Place, slot: str | None) -> JudgedMode
             )
         trial, study_id = match
         id_ = candidate_of(project, place.manifest["slot"], place.artifact_hash)
-        known = reads.evidence_of(ledger, tx, id_).get("validation") if id_ else None
-        reference = _reference(ledger, tx, data, study_id, trial, known)
+        known = reads.evidence_of(tx, id_).get("validation") if id_ else None
+        reference = _reference(tx, data, study_id, trial, known)
     with ledger.transaction(durable=True) as tx:
         candidate = register(project, tx, place, study_id, trial.id).candidate
         # A model trained on all data has no validation losses.
         if trial.index_hash and known is None:
-            configs = [trial, *_others(ledger, tx, study_id, trial)]
+            configs = [trial, *_others(tx, study_id, trial)]
             evidence = _validation(project, data, candidate, configs, reference, tx)
-            writes.put_evidence(ledger, tx, evidence)
+            writes.put_evidence(tx, evidence)
     ensure_leak_probe(project, data, candidate)
     return JudgedModel(data, reference, candidate, realigned)
 
@@ -178,7 +178,6 @@ def candidate_of(project: Project, slot: str, artifact_hash: str) -> str | None:
 
 
 def _reference(
-    ledger: Ledger,
     tx: Transaction,
     data: SlotData,
     study_id: str,
@@ -189,8 +188,8 @@ def _reference(
 
     These are the folds of the analysis that chose it, else the windows of its trial.
     """
-    rows = reads.trials_of(ledger, tx, study_id, BASELINE)
-    folds = reads.trials_of(ledger, tx, study_id, EXTEND_BASELINE)
+    rows = reads.trials_of(tx, study_id, BASELINE)
+    folds = reads.trials_of(tx, study_id, EXTEND_BASELINE)
     if known is None or known.producer != "analyze":
         alike = [row for row in (*rows, *folds) if row.index_hash == trial.index_hash]
         return baselines.best(alike or rows, data, "grid")
@@ -243,13 +242,13 @@ def _validation(
     metric, trial = data.section.metric, trials[0]
     step = trial.phase.partition("/")[0]
     names = [str(row.loss_hash) for row in (*trials, reference)]
-    arrays = reads.arrays(project.ledger, tx, [*names, str(reference.index_hash)])
+    arrays = reads.arrays(tx, [*names, str(reference.index_hash)])
     # Tickers of a day are averaged.
     days = Index.unpack(arrays[str(reference.index_hash)]).seconds
     losses = [by_period(arrays[name], days) for name in names]
     ranked = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)
     interval = validation_split(project, data).validation_interval()
-    n_trials = reads.count_tested_configs(project.ledger, tx, data.slot, interval)
+    n_trials = reads.count_tested_configs(tx, data.slot, interval)
     luck = selection_bias_of(project, data, tx, trial.config_hash, reference, n_trials)
     return evidence_about(
         candidate,
@@ -276,11 +275,11 @@ def _validation(
     )
 
 
-def _others(ledger: Ledger, tx: Transaction, study_id: str, trial: TrialRow) -> list[TrialRow]:
+def _others(tx: Transaction, study_id: str, trial: TrialRow) -> list[TrialRow]:
     """The other configs of its search, on the windows of this one."""
     return [
         row
-        for row in reads.trials_of(ledger, tx, study_id, trial.phase.partition("/")[0])
+        for row in reads.trials_of(tx, study_id, trial.phase.partition("/")[0])
         if row.state is State.COMPLETE
         and math.isfinite(row.score)
         and row.index_hash == trial.index_hash

@@ -114,8 +114,8 @@ def _apart(project: Project, place: Place, slot: str | None) -> JudgedModel:
             "a model of this project",
         )
     with ledger.reading() as tx:
-        trial = reads.trials_by_id(ledger, tx, [row["id"]])[row["id"]]
-        validation = reads.evidence_of(ledger, tx, whole.candidate.id).get("validation")
+        trial = reads.trials_by_id(tx, [row["id"]])[row["id"]]
+        validation = reads.evidence_of(tx, whole.candidate.id).get("validation")
     description = {k: v for k, v in place.manifest.items() if k not in ("files", "podium")}
     description |= {
         "config": trial.config,
@@ -132,7 +132,7 @@ def _apart(project: Project, place: Place, slot: str | None) -> JudgedModel:
     with ledger.transaction(durable=True) as tx:
         study_id = whole.candidate.study_id
         candidate = register(project, tx, alone, study_id, trial.id).candidate
-        known = "validation" in reads.evidence_of(ledger, tx, candidate.id)
+        known = "validation" in reads.evidence_of(tx, candidate.id)
         if validation is not None and not known:
             reason = f"{validation.notes.get('reason', '')}; {place.checkpoint} of that training"
             copy = evidence_about(
@@ -145,7 +145,7 @@ def _apart(project: Project, place: Place, slot: str | None) -> JudgedModel:
                 series=validation.series,
                 notes={**validation.notes, "reason": reason},
             )
-            writes.put_evidence(ledger, tx, copy)
+            writes.put_evidence(tx, copy)
     ensure_leak_probe(project, whole.data, candidate)
     return replace(whole, candidate=candidate)
 

@@ -411,7 +411,6 @@ def _registered(
 ) -> tuple[Candidate, Evidence]:
     """Candidate of a training and its validation evidence; registered once."""
     assert row.artifact_hash is not None
-    ledger = project.ledger
     folder = project.store / Path(str(row.checkpoint)).parts[-3]
     place = artifact.place_of(folder, row.artifact_hash)
     metric, way = data.section.metric, registry.direction(data.section.metric)
@@ -419,10 +418,8 @@ def _registered(
 
     def write(tx: Transaction) -> dict[str, Any]:
         made = register(project, tx, place, study.id, row.id)
-        if "validation" not in reads.evidence_of(ledger, tx, made.candidate.id):
-            looked_at = reads.count_tested_configs(
-                ledger, tx, data.slot, data.split.validation_interval()
-            )
+        if "validation" not in reads.evidence_of(tx, made.candidate.id):
+            looked_at = reads.count_tested_configs(tx, data.slot, data.split.validation_interval())
             evidence = evidence_about(
                 made.candidate,
                 "validation",
@@ -441,7 +438,7 @@ def _registered(
                     "reason": "the epoch was chosen on the samples it is scored on",
                 },
             )
-            writes.put_evidence(ledger, tx, evidence)
+            writes.put_evidence(tx, evidence)
         return made.outputs
 
     of = {

@@ -155,7 +155,7 @@ def _train(
                 f"so it cannot be judged there; the judged candidate is {candidate.parent_id}"
             },
         )
-        writes.put_evidence(project.ledger, tx, seen)
+        writes.put_evidence(tx, seen)
 
     return training.registering(
         study,

@@ -271,7 +271,6 @@ def judge_inputs(
 
 def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list[Evidence]]:
     data, reference, candidate = entry.data, entry.reference, entry.candidate
-    ledger = project.ledger
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
     forecast = _forecast(project, entry)
     model = baselines.fit(reference, baselines.labelled(data.tuning))
@@ -284,7 +283,7 @@ def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list
     project.reporter.progress(f"{data.slot}: backtest", 1, 1)
 
     def write(tx: Transaction) -> list[Evidence]:
-        looks = writes.count_look(ledger, tx, data.dataset.name, data.test_interval, candidate.id)
+        looks = writes.count_look(tx, data.dataset.name, data.test_interval, candidate.id)
         tested = _tested(data, forecast, reference, model, looks)
         return [
             evidence_of_test(project, tx, data, candidate, kind, *parts)

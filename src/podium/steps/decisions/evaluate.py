@@ -420,9 +420,9 @@ def _require_unseen(project: Project, candidate: Candidate, judged: EvaluationDa
     """
     marks = judged.samples.marks()
     with project.ledger.reading() as tx:
-        series = reads.evidence_of(project.ledger, tx, candidate.id)["validation"].series
+        series = reads.evidence_of(tx, candidate.id)["validation"].series
         trained = {
-            what: reads.array(project.ledger, tx, series[f"trained_{what}"])
+            what: reads.array(tx, series[f"trained_{what}"])
             for what in marks
             if f"trained_{what}" in series
         }

@@ -184,11 +184,11 @@ def promote(
         current = step
     with ledger.transaction(durable=True) as tx:
         for decision in made:
-            decisions.decide(ledger, tx, decision)
+            decisions.decide(tx, decision)
         if refused:
             # The same request from the present stage has the same answer on the same evidence.
             again = replace(request, stage=current).inputs(to, waive)
-            writes.put_receipt(ledger, tx, candidate.slot, STEP, again, {"decision": made[-1].id})
+            writes.put_receipt(tx, candidate.slot, STEP, again, {"decision": made[-1].id})
     write_champions(project)
     sentence = _sentence(candidate, current, verdicts, refused)
     project.log.line(sentence, slot=candidate.slot)
@@ -235,10 +235,10 @@ class _Request:
 def _read(project: Project, candidate_id: str) -> _Request:
     ledger = project.ledger
     with ledger.reading() as tx:
-        candidate = reads.candidate_by_id(ledger, tx, candidate_id)
-        stage = Stage(reads.stage_of(ledger, tx, candidate_id) or Stage.DEVELOPMENT)
-        evidence = reads.evidence_of(ledger, tx, candidate_id)
-        holder = reads.champion_of(ledger, tx, candidate.slot)
+        candidate = reads.candidate_by_id(tx, candidate_id)
+        stage = Stage(reads.stage_of(tx, candidate_id) or Stage.DEVELOPMENT)
+        evidence = reads.evidence_of(tx, candidate_id)
+        holder = reads.champion_of(tx, candidate.slot)
     return _Request(candidate, stage, evidence, holder, policy_of(project.config, candidate.slot))
 
 

@@ -213,14 +213,14 @@ def _forecasts(
                 refitted = family.load(lambda name: (folder / name).read_bytes())
                 values = refitted.predict(parts[plan.fold]).values
                 with ledger.transaction(durable=True) as tx:
-                    outputs = {"forecast": writes.put_array(ledger, tx, values)}
-                    writes.put_receipt(ledger, tx, data.slot, FORECAST, keys[plan.number], outputs)
+                    outputs = {"forecast": writes.put_array(tx, values)}
+                    writes.put_receipt(tx, data.slot, FORECAST, keys[plan.number], outputs)
             shutil.rmtree(folder, ignore_errors=True)
 
         job = replace(execute.job_of(data, split, family.name), save_to=work)
         with ledger.transaction() as tx:
-            writes.put_dataset(ledger, tx, data.dataset)
-            writes.put_split(ledger, tx, split)
+            writes.put_dataset(tx, data.dataset)
+            writes.put_split(tx, split)
         context = _context(project, data, split, candidate)
         rows = execute.run(context, job, plans, progress, store_model=forecast_and_delete)
     failed = [row for row in rows if row.state is not State.COMPLETE]
@@ -253,7 +253,7 @@ def _context(project: Project, data: SlotData, split: Split, candidate: Candidat
 def _stored(project: Project, slot: str, keys: Sequence[str]) -> list[Floats]:
     """Stored forecasts of every refit, in the order of the keys."""
     with project.ledger.reading() as tx:
-        receipts = [reads.receipt(project.ledger, tx, slot, FORECAST, key) for key in keys]
+        receipts = [reads.receipt(tx, slot, FORECAST, key) for key in keys]
         names = [str(one["forecast"]) for one in receipts if one is not None]
-        arrays = reads.arrays(project.ledger, tx, names)
+        arrays = reads.arrays(tx, names)
     return [arrays[name] for name in names]

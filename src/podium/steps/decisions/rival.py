@@ -17,7 +17,7 @@ def rival_of(project: Project, candidate: Candidate | None) -> Candidate | None:
         return None
     ledger = project.ledger
     with ledger.reading() as tx:
-        holder = reads.champion_of(ledger, tx, candidate.slot)
+        holder = reads.champion_of(tx, candidate.slot)
         if holder == candidate.id:
-            holder = reads.champion_before(ledger, tx, candidate.id)
-        return None if holder is None else reads.candidate_by_id(ledger, tx, holder)
+            holder = reads.champion_before(tx, candidate.id)
+        return None if holder is None else reads.candidate_by_id(tx, holder)

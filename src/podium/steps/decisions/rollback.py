@@ -149,7 +149,7 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
     through = [current, *path(current, Stage.CHAMPION)]
     made += [decision(candidate, here, there) for here, there in pairwise(through)]
     with ledger.transaction(durable=True) as tx:
-        recorded_decisions = tuple(decisions.decide(ledger, tx, one) for one in made)
+        recorded_decisions = tuple(decisions.decide(tx, one) for one in made)
     write_champions(project)
     result = Rollback(candidate, holder, recorded_decisions)
     message = (

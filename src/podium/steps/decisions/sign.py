@@ -74,10 +74,10 @@ def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = Tr
         )
     ledger = project.ledger
     with ledger.reading() as tx:
-        candidate = reads.candidate_by_id(ledger, tx, candidate_id)
-        evidence = reads.evidence_of(ledger, tx, candidate_id)
-        stage = Stage(reads.stage_of(ledger, tx, candidate_id) or Stage.DEVELOPMENT)
-        author = reads.author_of(ledger, tx, candidate_id)
+        candidate = reads.candidate_by_id(tx, candidate_id)
+        evidence = reads.evidence_of(tx, candidate_id)
+        stage = Stage(reads.stage_of(tx, candidate_id) or Stage.DEVELOPMENT)
+        author = reads.author_of(tx, candidate_id)
     hashes = _signed_hashes(project, candidate, evidence)
     last = evidence.get(SIGNATURE)
     notes = {
@@ -118,9 +118,9 @@ def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = Tr
         created_at=signature.created_at,
     )
     with ledger.transaction(durable=True) as tx:
-        writes.put_evidence(ledger, tx, signature)
-        writes.announce(ledger, tx, "candidate", [candidate.id])
-        decisions.decide(ledger, tx, decision)
+        writes.put_evidence(tx, signature)
+        writes.announce(tx, "candidate", [candidate.id])
+        decisions.decide(tx, decision)
     return signature
 
 

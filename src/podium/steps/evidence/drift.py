@@ -82,7 +82,7 @@ def store_baseline(project: Project, tx: Transaction, artifact_hash: str, traini
         return
     stored = {n: values.tolist() for n, values in asdict(baseline).items() if n != "window"}
     stored |= {"window": baseline.window, "asked": window, "features": list(training.feature_names)}
-    forecasts.put_baseline(project.ledger, tx, artifact_hash, stored)
+    forecasts.put_baseline(tx, artifact_hash, stored)
 
 
 def training_drift(

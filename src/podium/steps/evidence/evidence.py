@@ -44,7 +44,7 @@ def evidence_of_test(
 
 def put_arrays(project: Project, tx: Transaction, arrays: Arrays) -> dict[str, str]:
     """Record arrays; return their hashes by name, the ``series`` of evidence."""
-    return {name: writes.put_array(project.ledger, tx, array) for name, array in arrays.items()}
+    return {name: writes.put_array(tx, array) for name, array in arrays.items()}
 
 
 def put_training_marks(project: Project, tx: Transaction, marks: Arrays) -> dict[str, str]:

@@ -85,7 +85,7 @@ def _over_parent(
     changes = [c for pair in pairs for c in _changes(pair[0].scalars, pair[1].scalars)]
     losses = [[e.series.get("loss") for e in pair] for pair in pairs if pair[0].kind == "test"]
     with project.ledger.reading() as tx:
-        kept = [reads.array(project.ledger, tx, n) for pair in losses for n in pair if n]
+        kept = [reads.array(tx, n) for pair in losses for n in pair if n]
     if periods is not None and len(kept) == 2 and len(kept[0]) == len(kept[1]) == len(periods):
         drawn = improvement_of_losses(*(by_period(loss, periods) for loss in reversed(kept)))
         changes = [(name, unit, _with_interval(name, c, drawn)) for name, unit, c in changes]

@@ -41,24 +41,24 @@ def selection_bias_of(
     n_trials : int
         Distinct configs ever scored, on overlapping windows too.
     """
-    ledger, index_hash = project.ledger, naive.index_hash
+    index_hash = naive.index_hash
     if index_hash is None:
         return selection_bias.no_bias(n_trials, "no losses are stored")
     sign, metric = data.direction.sign, data.section.metric
-    tested = reads.tested_configs(ledger, tx, data.slot, index_hash, data.task_hash, sign)
+    tested = reads.tested_configs(tx, data.slot, index_hash, data.task_hash, sign)
     trials = [trial for trial in tested if data.asks_alike(trial.tickers, trial.task)]
     with_forecasts = [trial for trial in trials if trial.prediction_hash and data.task.trades]
     scored = [trial for trial in trials if trial.metric == metric and math.isfinite(trial.score)]
     with_losses = [trial for trial in scored if trial.loss_hash]
     hashes = [index_hash, naive.loss_hash, *(trial.prediction_hash for trial in with_forecasts)]
     hashes += [trial.loss_hash for trial in with_losses]
-    arrays = reads.arrays(ledger, tx, [name for name in hashes if name])
+    arrays = reads.arrays(tx, [name for name in hashes if name])
     place = {trial.config_hash: n for n, trial in enumerate(with_forecasts)}
     if chosen in place:
         assert isinstance(data, SlotData)
         forecasts = [arrays[str(trial.prediction_hash)] for trial in with_forecasts]
         returns = _returns(project, data, Index.unpack(arrays[index_hash]), forecasts)
-        pruned = reads.count_pruned_configs(ledger, tx, data.slot)
+        pruned = reads.count_pruned_configs(tx, data.slot)
         return selection_bias.bias_of_returns(returns, place[chosen], n_trials, pruned)
     if chosen not in {trial.config_hash for trial in with_losses} or naive.loss_hash is None:
         return selection_bias.no_bias(n_trials, "the chosen config has no losses on these windows")

@@ -171,7 +171,7 @@ def _forecast(project: Project, slot: str) -> SlotRefreshed:
     with project.ledger.transaction(durable=True) as tx:
         # Computed again, since the champion may have changed.
         inputs = _inputs(project, slot, dataset)
-        writes.put_receipt(project.ledger, tx, slot, STEP, inputs, {"told": list(notes)})
+        writes.put_receipt(tx, slot, STEP, inputs, {"told": list(notes)})
     return SlotRefreshed(slot, notes)
 
 
@@ -179,8 +179,8 @@ def _inputs(project: Project, slot: str, dataset: Dataset) -> str:
     """Hash of the data, the champion, its shadow and the settings."""
     config, ledger = project.config, project.ledger
     with ledger.reading() as tx:
-        holder = reads.champion_of(ledger, tx, slot)
-        shadow = forecasts.shadow_of(ledger, tx, slot)
+        holder = reads.champion_of(tx, slot)
+        shadow = forecasts.shadow_of(tx, slot)
     settings = [asdict(one) for one in (config.slot(slot), config.refresh, config.drift)]
     return digest([dataset.fingerprint, holder, shadow and shadow.candidate_id, *settings])
 

@@ -234,8 +234,7 @@ def _commands(slot: str, candidate_id: str, stage: Stage) -> list[str]:
 def _curves(project: Project, trading: Evidence) -> EquityCurves:
     with project.ledger.reading() as tx:
         times, mine, equal, hold = (
-            reads.array(project.ledger, tx, trading.series[name])
-            for name in ("times", "candidate", *BENCHMARKS)
+            reads.array(tx, trading.series[name]) for name in ("times", "candidate", *BENCHMARKS)
         )
     return EquityCurves(times, mine, equal, hold)
 

@@ -111,8 +111,8 @@ def _right(project: Project, row: TrialRow, split: Split, tuned: SearchResult) -
     if row.prediction_hash is None or row.index_hash is None:
         return math.nan
     with project.ledger.reading() as tx:
-        values = reads.array(project.ledger, tx, row.prediction_hash)
-        index = Index.unpack(reads.array(project.ledger, tx, row.index_hash))
+        values = reads.array(tx, row.prediction_hash)
+        index = Index.unpack(reads.array(tx, row.index_hash))
     fold = next(fold for fold in split.folds if fold.number == row.fold)
     _, windows = fold.windows(tuned.forecast.tuning)
     truth = windows.truth()
@@ -295,9 +295,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
     def curves() -> bytes:
         ids = [row.id for c in extension.configs for row in c.folds]
         with project.ledger.reading() as tx:
-            validation, train = (
-                reads.curves(project.ledger, tx, ids, part, "loss") for part in ("val", "train")
-            )
+            validation, train = (reads.curves(tx, ids, part, "loss") for part in ("val", "train"))
         configs = [
             plots.Curves(
                 label,

@@ -73,7 +73,7 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
     chosen = min(within, key=lambda c: (_complexity(c, data), sign * c.mean))
     with project.ledger.reading() as tx:
         looked_at = reads.count_tested_configs(
-            project.ledger, tx, data.slot, extension.tuned.split.validation_interval()
+            tx, data.slot, extension.tuned.split.validation_interval()
         )
         luck = selection_bias_of(
             project,

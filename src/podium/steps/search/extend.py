@@ -195,8 +195,8 @@ def load(project: Project, search: SearchResult) -> tuple[CrossValidation | None
     configs = planned(project, search, split)
     keys = [[_key(search, split, one, plan) for plan in one.plans] for one in configs]
     with project.ledger.reading() as tx:
-        known = reads.trials_by_key(project.ledger, tx, [key for of in keys for key in of])
-        linked = reads.trials_of(project.ledger, tx, search.study.id, PHASE, EXTEND_BASELINE)
+        known = reads.trials_by_key(tx, [key for of in keys for key in of])
+        linked = reads.trials_of(tx, search.study.id, PHASE, EXTEND_BASELINE)
     links = {(row.phase, row.number, row.id) for row in linked}
     rows = [
         [
@@ -362,8 +362,8 @@ def _losses(project: Project, data: TaskData, rows: Sequence[TrialRow]) -> tuple
     with project.ledger.reading() as tx:
         for row in rows:
             if row.loss_hash and row.index_hash:
-                losses.append(reads.array(project.ledger, tx, row.loss_hash))
-                units.append(data.units(reads.array(project.ledger, tx, row.index_hash)))
+                losses.append(reads.array(tx, row.loss_hash))
+                units.append(data.units(reads.array(tx, row.index_hash)))
     return np.concatenate(losses), np.concatenate(units)
 
 

@@ -171,5 +171,5 @@ def _summarize(context: StudyContext, rows: Sequence[TrialRow], trained: int) ->
         "best_checkpoint": best.checkpoint if best else None,
     }
     with ledger.transaction(durable=True) as tx:
-        writes.put_receipt(ledger, tx, data.slot, GRID, str(summary["id"]), summary)
-        writes.announce(ledger, tx, GRID, [str(summary["id"])])
+        writes.put_receipt(tx, data.slot, GRID, str(summary["id"]), summary)
+        writes.announce(tx, GRID, [str(summary["id"])])

@@ -117,7 +117,7 @@ def served_models(project: Project, slot: str) -> list[ServedModel]:
     if champion is None:
         raise NotFoundError(f"slot {slot} has no champion", fix=f"run: podium run {slot}")
     with project.ledger.reading() as tx:
-        shadow = forecasts.shadow_of(project.ledger, tx, slot)
+        shadow = forecasts.shadow_of(tx, slot)
     candidates = [(champion, CHAMPION)]
     if shadow is not None and shadow.candidate_id != champion.id:
         candidates.append((recorded.candidate(project, shadow.candidate_id), SHADOW))
@@ -146,8 +146,8 @@ def store(project: Project, served: ServedModel, since: str = "") -> int:
     """
     ledger, candidate = project.ledger, served.candidate
     with ledger.reading() as tx:
-        start = since or forecasts.last_decided(ledger, tx, candidate.id)
-        known = forecasts.stored_forecasts(ledger, tx, candidate.id, since=start)
+        start = since or forecasts.last_decided(tx, candidate.id)
+        known = forecasts.stored_forecasts(tx, candidate.id, since=start)
     moment = served.tested_until + 1 if not start else np.datetime64(start, "s")
     windows = served.windows(moment)
     new = np.array([place not in known for place in places(windows)], dtype=bool)

@@ -67,13 +67,13 @@ def begin_study(
     """
     with project.ledger.transaction() as tx:
         if data.dataset.fingerprint:
-            writes.put_dataset(project.ledger, tx, data.dataset)
-        writes.put_split(project.ledger, tx, split)
+            writes.put_dataset(tx, data.dataset)
+        writes.put_split(tx, split)
         question, known = question_of(project, tx, data, split, spaces, search)
-        study = writes.put_study(project.ledger, tx, data.slot, question)
+        study = writes.put_study(tx, data.slot, question)
         if known is None and "generation" in search:
             fits = {name: space.contains for name, space in spaces.items()}
-            warm_start.link_known_trials(project.ledger, tx, study, fits)
+            warm_start.link_known_trials(tx, study, fits)
     return StudyContext(project, study, data, split)
 
 
@@ -94,9 +94,9 @@ def question_of(
         "families": {name: [data.version(name), space.spec()] for name, space in spaces.items()},
         **search,
     }
-    known = warm_start.find_study(project.ledger, tx, data.slot, question)
+    known = warm_start.find_study(tx, data.slot, question)
     if known is None and "generation" in search and any(s.is_finite for s in spaces.values()):
         # Older studies may repeat configs, so their question has no such key.
         question["distinct"] = True
-        known = warm_start.find_study(project.ledger, tx, data.slot, question)
+        known = warm_start.find_study(tx, data.slot, question)
     return question, known

@@ -139,15 +139,15 @@ def run(
         to = None if next_until is None else next_until(task.trial_id)
         if to is not None:
             with ledger.transaction() as tx:
-                writes.resume_trials(ledger, tx, [task.trial_id])
+                writes.resume_trials(tx, [task.trial_id])
                 running.add(task.trial_id)
             queue.append(replace(task, until=to))
 
     try:
         with heeding:
             with ledger.transaction() as tx:
-                writes.put_task(ledger, tx, data.task_hash, data.spec)
-                ids = writes.start_trials(ledger, tx, context.study, new, environment)
+                writes.put_task(tx, data.task_hash, data.spec)
+                ids = writes.start_trials(tx, context.study, new, environment)
                 running |= {*ids}
                 indexes = {fold.number: _put_index(project, tx, data, fold) for fold in split.folds}
             known = _rows(project, ids, plans)
@@ -178,7 +178,6 @@ def run(
                     stored = _store_artifact(context, job, ended)
                 with ledger.transaction(durable=True) as tx:
                     writes.end_trial(
-                        ledger,
                         tx,
                         ended,
                         metric=job.metric,
@@ -186,7 +185,7 @@ def run(
                         errors=data.errors(split, ended),
                     )
                     if stored is not None:
-                        writes.set_artifact(ledger, tx, ended.task.trial_id, *stored)
+                        writes.set_artifact(tx, ended.task.trial_id, *stored)
                 project.log.trial_ended(data.slot, plan.phase, plan.number, job.metric, ended)
                 running.discard(ended.task.trial_id)
                 forget_states(job, [ended.task.trial_id])
@@ -262,7 +261,7 @@ def _rows(project: Project, ids: Sequence[str], plans: Sequence[Planned]) -> lis
 def _put_index(project: Project, tx: Transaction, data: TaskData, fold: Fold) -> str | None:
     """Store the index of a fold's losses (windows, or rows of samples) once."""
     index = data.index(fold)
-    return None if index is None else writes.put_array(project.ledger, tx, index)
+    return None if index is None else writes.put_array(tx, index)
 
 
 def with_epochs(config: ConfigDict, epochs: int) -> ConfigDict:

@@ -87,11 +87,10 @@ def _own_scores(
     scores = {}
     with ledger.reading() as tx:
         results = {
-            id_: value
-            for id_, _, value in reads.results(ledger, tx, [r.id for r in rows], [metric])
+            id_: value for id_, _, value in reads.results(tx, [r.id for r in rows], [metric])
         }
         for row in rows:
-            curve = reads.epochs_of(ledger, tx, row.id)
+            curve = reads.epochs_of(tx, row.id)
             best = best_of(curve, metric, data.section.direction)
             values = [values.get(metric) for values in curve.values()]
             # A result that is not an epoch's is the final report, which takes precedence.
@@ -113,7 +112,7 @@ def scores(
     known = {row.id: {row.metric: row.score} for row in rows}
     with ledger.reading() as tx:
         names = [f"val_{metric}" for metric in metrics]
-        for id_, name, value in reads.results(ledger, tx, list(known), names):
+        for id_, name, value in reads.results(tx, list(known), names):
             known[id_].setdefault(name.removeprefix("val_"), value)
         new = {
             row.id: {
@@ -128,7 +127,7 @@ def scores(
         for row in rows:
             if fresh := new.get(row.id):
                 results = {f"val_{metric}": value for metric, value in fresh.items()}
-                writes.put_results(ledger, tx, row.id, row.family, results)
+                writes.put_results(tx, row.id, row.family, results)
                 known[row.id].update(fresh)
     return {id_: {m: values.get(m, math.nan) for m in metrics} for id_, values in known.items()}
 
@@ -138,7 +137,7 @@ def _score(
 ) -> float:
     if row.prediction_hash is None:
         return math.nan
-    values = reads.array(project.ledger, tx, row.prediction_hash)
+    values = reads.array(tx, row.prediction_hash)
     [fold] = [fold for fold in split.folds if fold.number == row.fold]
     task, (_, validation) = data.task, data.task.parts(data.tuning, fold)
     prediction = task.read(values, data.tuning, fold)

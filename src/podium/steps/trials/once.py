@@ -73,7 +73,7 @@ def once(
         write = make()
         with project.ledger.transaction(durable=True) as tx:
             outputs = write(tx)
-            writes.put_receipt(project.ledger, tx, slot, step, inputs, outputs)
+            writes.put_receipt(tx, slot, step, inputs, outputs)
         return StepResult(outputs, fresh=True)
     assert last is not None
     if last.inputs_hash != reads.hash_of(inputs):
@@ -114,20 +114,20 @@ def evidence_once(
     with ledger.transaction(durable=True) as tx:
         evidence = [*write(tx)]
         for one in evidence:
-            writes.put_evidence(ledger, tx, one)
+            writes.put_evidence(tx, one)
         outputs = {one.kind: one.id for one in evidence}
-        writes.put_receipt(ledger, tx, candidate.slot, step, inputs, outputs)
-        writes.announce(ledger, tx, "candidate", [candidate.id])
+        writes.put_receipt(tx, candidate.slot, step, inputs, outputs)
+        writes.announce(tx, "candidate", [candidate.id])
     return known is None
 
 
 def is_newest(project: Project, candidate: Candidate, step: str, inputs: Inputs) -> bool:
     """Whether the newest evidence of a step about a candidate comes from these inputs."""
     with project.ledger.reading() as tx:
-        known = reads.receipt(project.ledger, tx, candidate.slot, step, inputs)
+        known = reads.receipt(tx, candidate.slot, step, inputs)
         if known is None:
             return False
-        evidence = reads.evidence_of(project.ledger, tx, candidate.id)
+        evidence = reads.evidence_of(tx, candidate.id)
     return all(kind in evidence and evidence[kind].id == id_ for kind, id_ in known.items())
 
 

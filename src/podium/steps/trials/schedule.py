@@ -236,8 +236,8 @@ class PruningRun:
         ledger, study = self.context.project.ledger, self.context.study
         outputs = {"study": study.id, "epoch": rung, "trials": ids}
         with ledger.transaction(durable=True) as tx:
-            writes.prune_trials(ledger, tx, ids, f"pruned after epoch {rung} by {self.name}")
-            writes.put_receipt(ledger, tx, study.slot, DROPPED, inputs, outputs)
+            writes.prune_trials(tx, ids, f"pruned after epoch {rung} by {self.name}")
+            writes.put_receipt(tx, study.slot, DROPPED, inputs, outputs)
         execute.forget_states(self.job, ids)
 
     def _read(self, ids: Sequence[str]) -> dict[str, list[float]]:

@@ -117,7 +117,7 @@ def write_for(project: Project, sender: Connection) -> None:
             work, arguments = sender.recv()
             try:
                 with ledger.transaction() as tx:
-                    answer = work(ledger, tx, *arguments)
+                    answer = work(tx, *arguments)
             except PodiumError as error:
                 answer = error
             sender.send(answer)

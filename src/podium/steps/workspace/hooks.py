@@ -278,4 +278,4 @@ def _record(project: Project, slot: str, outcome: Mapping[str, Any]) -> None:
 
     # The event may be that the record cannot be written.
     with suppress(Exception), project.ledger.transaction() as tx:
-        writes.put_receipt(project.ledger, tx, slot, STEP, new_id("h"), outcome)
+        writes.put_receipt(tx, slot, STEP, new_id("h"), outcome)

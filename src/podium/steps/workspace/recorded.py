@@ -31,14 +31,14 @@ def evidence(project: Project, candidate_id: str) -> dict[str, Evidence]:
 def champion(project: Project, slot: str) -> Candidate | None:
     """Champion of a slot, or None."""
     with project.ledger.reading() as tx:
-        holder = reads.champion_of(project.ledger, tx, slot)
-        return reads.candidate_by_id(project.ledger, tx, holder) if holder else None
+        holder = reads.champion_of(tx, slot)
+        return reads.candidate_by_id(tx, holder) if holder else None
 
 
 def stage(project: Project, candidate_id: str) -> Stage:
     """Stage of a candidate."""
     with project.ledger.reading() as tx:
-        return Stage(reads.stage_of(project.ledger, tx, candidate_id) or Stage.DEVELOPMENT)
+        return Stage(reads.stage_of(tx, candidate_id) or Stage.DEVELOPMENT)
 
 
 def place(project: Project, candidate: Candidate) -> Place:
