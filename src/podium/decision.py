@@ -40,10 +40,8 @@ def require_move(current: Stage, target: Stage) -> None:
     >>> require_move(Stage.BETA, Stage.CHAMPION)
     """
     if target not in STAGE_MOVES[current]:
-        allowed = ", ".join(sorted(STAGE_MOVES[current]))
-        raise RefusedError(
-            f"a candidate in stage {current} cannot move to {target}", f"one of {allowed}"
-        )
+        expected = f"one of {', '.join(sorted(STAGE_MOVES[current]))}"
+        raise RefusedError(f"a candidate in stage {current} cannot move to {target}", expected)
 
 
 class Result(enum.StrEnum):

@@ -52,9 +52,8 @@ class Evidence:
     def scalar(self, name: str) -> float:
         """Value of one scalar; NotFoundError suggests near names."""
         if name not in self.scalars:
-            raise NotFoundError(
-                f"evidence {self.id} ({self.kind}) has no '{name}'", fix=suggest(name, self.scalars)
-            )
+            fix = suggest(name, self.scalars)
+            raise NotFoundError(f"evidence {self.id} ({self.kind}) has no '{name}'", fix=fix)
         return self.scalars[name].value
 
     def part(self, name: str) -> dict[str, float]:

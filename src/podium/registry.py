@@ -180,8 +180,7 @@ def new_family(module: ModuleType, name: str, task: str = "forecast") -> Any:
     role = str(constant("tasks", task, "ROLE"))
     kind = getattr(module, role, None)
     if kind is None:
-        roles = {one: str(constant("tasks", one, "ROLE")) for one in names("tasks")}
-        does = [one for one, role in roles.items() if hasattr(module, role)]
+        does = [n for n in names("tasks") if hasattr(module, str(constant("tasks", n, "ROLE")))]
         raise UsageError(
             f"family '{name}' is for {' and '.join(does) or 'nothing'}", f"one to {task}"
         )

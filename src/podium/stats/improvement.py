@@ -144,9 +144,8 @@ def improvement_of_losses(
         return improvement(math.nan, math.nan, "min")
     # The central 68.27 % of the resampled means span a standard error on each side.
     around = block_bootstrap_mean(before, confidence=0.6827, seed=seed)
-    change = improvement(
-        around.estimate, float(after.mean()), "min", standard_error=(around.high - around.low) / 2.0
-    )
+    spread = (around.high - around.low) / 2.0
+    change = improvement(around.estimate, float(after.mean()), "min", standard_error=spread)
     if change.reason:
         return change
     drawn = block_bootstrap(percent, before, after, confidence=confidence, seed=seed)

@@ -15,6 +15,7 @@ from podium.evidence import Evidence, Scalar
 from podium.ledger import reads
 from podium.ledger.ledger import Transaction
 from podium.stats import Improvement, improvement, improvement_of_losses
+from podium.stats.improvement import Direction
 from podium.steps.evidence.comparison import by_period
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.trials.once import evidence_once
@@ -139,9 +140,8 @@ def _changes(
             change = Improvement(math.nan, math.nan, reason="they are in different units")
         else:
             spread = parent.get(f"{name}_standard_error", Scalar(0.0)).value
-            change = improvement(
-                other.value, value, "max" if direction == "max" else "min", standard_error=spread
-            )
+            way: Direction = "max" if direction == "max" else "min"
+            change = improvement(other.value, value, way, standard_error=spread)
         yield name, unit, change
 
 

@@ -47,8 +47,7 @@ class Reference:
 
 def families(task: str) -> tuple[str, ...]:
     """Families whose every config is a baseline of a task."""
-    names: tuple[str, ...] = registry.constant("tasks", task, "BASELINES")
-    return names
+    return tuple(registry.constant("tasks", task, "BASELINES"))
 
 
 def all_configs(data: Any, task: str = "forecast") -> list[Reference]:

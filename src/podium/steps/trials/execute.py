@@ -176,14 +176,9 @@ def run(
                 stored = None
                 if store_model is None or store_model(plan, ended):
                     stored = _store_artifact(context, job, ended)
+                index, errors = indexes[ended.task.fold], data.errors(split, ended)
                 with ledger.transaction(durable=True) as tx:
-                    writes.end_trial(
-                        tx,
-                        ended,
-                        metric=job.metric,
-                        index_hash=indexes[ended.task.fold],
-                        errors=data.errors(split, ended),
-                    )
+                    writes.end_trial(tx, ended, metric=job.metric, index_hash=index, errors=errors)
                     if stored is not None:
                         writes.set_artifact(tx, ended.task.trial_id, *stored)
                 project.log.trial_ended(data.slot, plan.phase, plan.number, job.metric, ended)

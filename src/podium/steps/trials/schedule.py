@@ -70,10 +70,8 @@ class PruningRun:
         Whether the curves are in the metric of the score.
     """
 
-    def __init__(
-        self, context: StudyContext, loss: str, search: Search, job: Job, first: int
-    ) -> None:
-        self.context, self.loss = context, loss
+    def __init__(self, context: StudyContext, search: Search, job: Job, first: int) -> None:
+        self.context, self.loss = context, context.data.metric_of_loss(job.family)
         self.search, self.job, self.first = search, job, first
         self.name = str(context.study.question["schedule"]).partition("@")[0]
         self.curves: dict[str, list[float]] = {}
@@ -94,11 +92,10 @@ class PruningRun:
         if "schedule" not in context.study.question or not has_epochs:
             return None
         if not data.resumable(job.family):
-            context.project.reporter.say(
-                f"{context.slot}: {job.family} cannot pause a training, so no trial is pruned"
-            )
+            message = f"{job.family} cannot pause a training, so no trial is pruned"
+            context.project.reporter.say(f"{context.slot}: {message}")
             return None
-        return cls(context, data.metric_of_loss(job.family), search, job, first)
+        return cls(context, search, job, first)
 
     def cohorts(self, numbers: Sequence[int], generation: int) -> Iterator[Sequence[int]]:
         """Yield the trials that are compared with each other.
