@@ -146,11 +146,7 @@ def check_what_goes_beyond_its_limits_is_ended(runner: type[Runner]) -> None:
 
 def check_files_of_trials_come_back(runner: type[Runner]) -> None:
     """Models and states of paused trials are paths if files are shared, else bytes."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        fakes.installed() as family,
-        runner(1) as running,
-    ):
+    with tempfile.TemporaryDirectory() as folder, fakes.installed() as family, runner(1) as running:
         models, states = Path(folder) / "models", Path(folder) / "states"
         job = replace(small_job(family), save_to=str(models), pause_to=str(states))
         [task] = _tasks([fakes.TRAINS])
@@ -164,8 +160,7 @@ def check_files_of_trials_come_back(runner: type[Runner]) -> None:
             form = "path" if isinstance(files, str) else "bytes"
             expected = "path" if runner.shares_files else "bytes"
             require(
-                form == expected,
-                f"shares_files is {runner.shares_files}, and the {what} is {form}",
+                form == expected, f"shares_files is {runner.shares_files}, and the {what} is {form}"
             )
             [end] = store_files(job, iter([end]))
             lies = [path for path in (place / task.trial_id).rglob("*") if path.is_file()]
