@@ -158,10 +158,9 @@ def check_files_of_trials_come_back(runner: type[Runner]) -> None:
             what = "state of a paused trial" if until else "model"
             require(bool(files), f"the {what} was not returned")
             form = "path" if isinstance(files, str) else "bytes"
+            shares = f"shares_files is {runner.shares_files}"
             expected = "path" if runner.shares_files else "bytes"
-            require(
-                form == expected, f"shares_files is {runner.shares_files}, and the {what} is {form}"
-            )
+            require(form == expected, f"{shares}, and the {what} is {form}")
             [end] = store_files(job, iter([end]))
             lies = [path for path in (place / task.trial_id).rglob("*") if path.is_file()]
             require(bool(lies), f"the {what} is not in the job's folder")
