@@ -230,11 +230,8 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
             A parent is given.
         """
         if parent is not None:
-            raise UsageError(
-                f"family '{self.name}' cannot continue from another model",
-                "a family with continues = True",
-                "train it from the start",
-            )
+            found = f"family '{self.name}' cannot continue from another model"
+            raise UsageError(found, "a family with continues = True", "train it from the start")
 
 
 class Family(AnyFamily[View, Windows, Model]):

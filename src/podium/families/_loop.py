@@ -12,15 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from podium.families._base import (
-    AnyFamily,
-    DataT,
-    DivergedError,
-    Keep,
-    ModelT,
-    PartT,
-    Report,
-)
+from podium.families._base import AnyFamily, DataT, DivergedError, Keep, ModelT, PartT, Report
 from podium.families._losses import Loss
 from podium.families._torch import device_of, one_thread, require_bf16
 from podium.families._torch_state import packed, require_same, unpacked

@@ -102,11 +102,7 @@ class Rule(ClassModel):
     def predict(self, samples: Subset) -> ClassPrediction:
         """Probabilities of each sample's cell."""
         require_same_names(self.feature_names, self.class_names, samples.sequences)
-        cells = (
-            np.zeros(len(samples), dtype=np.int64)
-            if self.trend is None
-            else self.trend.cells(samples)
-        )
+        cells = self.trend.cells(samples) if self.trend else np.zeros(len(samples), dtype=np.int64)
         return ClassPrediction.of(samples, np.array(self.probabilities)[cells])
 
     def save(self, folder: Path) -> None:
@@ -198,20 +194,14 @@ class _Grid:
         self.weights = _weights(np.bincount(truth, minlength=classes), trend.favour)
         both = lines(*train.inputs(), trend)
         quantiles = np.linspace(0, 1, max(2, min(QUANTILES, MOST_VALUES // classes)))
-        self.limits = [
-            np.unique(
-                np.concatenate([np.quantile(values[truth == k], quantiles) for k in range(classes)])
-            )
-            for values in both
-        ]
+        self.limits, regions = [], []
+        for values in both:
+            of_class = [np.quantile(values[truth == k], quantiles) for k in range(classes)]
+            self.limits.append(np.unique(np.concatenate(of_class)))
+            regions.append(np.searchsorted(self.limits[-1], values, side="right"))
         sizes = [len(limits) + 1 for limits in self.limits]
-        now, then = (
-            np.searchsorted(limits, values, side="right")
-            for limits, values in zip(self.limits, both, strict=True)
-        )
-        flat = np.bincount(
-            (now * sizes[1] + then) * classes + truth, minlength=sizes[0] * sizes[1] * classes
-        ).reshape(*sizes, classes)
+        cells = (regions[0] * sizes[1] + regions[1]) * classes + truth
+        flat = np.bincount(cells, minlength=sizes[0] * sizes[1] * classes).reshape(*sizes, classes)
         # Cumulative counts below two limits; four of them give the count of a cell.
         self.below = np.zeros((sizes[0] + 1, sizes[1] + 1, classes), dtype=np.int64)
         self.below[1:, 1:] = flat.cumsum(axis=0).cumsum(axis=1)

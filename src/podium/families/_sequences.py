@@ -22,21 +22,18 @@ def stats_for(train: Subset, validation: Subset | None = None) -> FeatureStats:
         of other features; lists every problem.
     """
     data = train.sequences
-    problems = [] if validation is None else _differences(data, validation.sequences)
+    problems = Problems()
+    if validation is not None:
+        problems += _differences(data, validation.sequences)
     problems += _problems(train, "training")
     if validation is not None:
         problems += _problems(validation, "validation")
     if not problems:
         counts = np.bincount(train.truth().astype(np.int64), minlength=len(data.class_names))
-        problems += [
-            Problem(
-                f"no training sample is of class '{name}'",
-                "at least one of each class",
-                "add samples of it, or remove it from class_names",
-            )
-            for name, count in zip(data.class_names, counts.tolist(), strict=True)
-            if not count
-        ]
+        fix = "add samples of it, or remove it from class_names"
+        for k in np.flatnonzero(counts == 0):
+            found = f"no training sample is of class '{data.class_names[k]}'"
+            problems.add(found, "at least one of each class", fix)
     if data.stats is not None:
         try:
             data.stats.require(data.feature_names, "the scaling of the samples")

@@ -91,8 +91,6 @@ def require_bf16(device: torch.device) -> None:
         checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
         has = device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in checks)
     if not has:
-        raise UsageError(
-            f"bf16_epochs is set, and this {device.type} has no bf16 arithmetic",
-            "a GPU or a processor with it (AMX, AVX512-BF16)",
-            "remove bf16_epochs",
-        )
+        found = f"bf16_epochs is set, and this {device.type} has no bf16 arithmetic"
+        expected = "a GPU or a processor with it (AMX, AVX512-BF16)"
+        raise UsageError(found, expected, "remove bf16_epochs")

@@ -48,11 +48,8 @@ class SequenceModel(ClassModel):
         class_names: tuple[str, ...],
         epochs: int,
     ) -> None:
-        self.network = network.eval()
-        self.shape = shape
-        self.stats = stats
-        self.class_names = class_names
-        self._epochs = epochs
+        self.network, self._epochs = network.eval(), epochs
+        self.shape, self.stats, self.class_names = shape, stats, class_names
 
     @property
     def epochs(self) -> int:
@@ -82,14 +79,13 @@ class _ClassTraining(Training[Subset, ClassModel]):
     def prepare(
         self, family: TorchFamily[Any, Subset, ClassModel]
     ) -> tuple[nn.Module, Loss, Tensor]:
-        self.stats, names = stats_for(*self.parts), self.parts[0].sequences.class_names
-        self.class_names = names
-        self.shape = family.shape(self.config, len(self.stats.mean), len(names))
+        self.stats, self.class_names = stats_for(*self.parts), self.parts[0].sequences.class_names
+        classes = len(self.class_names)
+        self.shape = family.shape(self.config, len(self.stats.mean), classes)
         network = family.network(**self.shape).to(self.device)
-        self.samples, *self.validation = (
-            Batches.of(p, self.stats, self.device) for p in self.parts
-        )
-        return network, _criterion(self.config, self.samples.truth, len(names)), self.samples.truth
+        parts = [Batches.of(part, self.stats, self.device) for part in self.parts]
+        self.samples, *self.validation = parts
+        return network, _criterion(self.config, self.samples.truth, classes), self.samples.truth
 
     def batches(self) -> Sequence[Tensor]:
         return self.samples.shuffled(int(self.config["batch_size"]))
@@ -129,9 +125,8 @@ class _ClassTraining(Training[Subset, ClassModel]):
         return _head(self.shape, self.stats, self.class_names)
 
     def model(self) -> SequenceModel:
-        return SequenceModel(
-            self.network, self.shape, self.stats, self.class_names, self.best_epoch
-        )
+        about = (self.stats, self.class_names, self.best_epoch)
+        return SequenceModel(self.network, self.shape, *about)
 
 
 class TorchClassifier(TorchFamily[Sequences, Subset, ClassModel], Classifier):

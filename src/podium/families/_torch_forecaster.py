@@ -80,9 +80,7 @@ class TorchModel(Model):
     """A fitted network with its arguments."""
 
     def __init__(self, network: ScaledNetwork, shape: dict[str, Any], epochs: int) -> None:
-        self.network = network.eval()
-        self.shape = shape
-        self._epochs = epochs
+        self.network, self.shape, self._epochs = network.eval(), shape, epochs
 
     @property
     def epochs(self) -> int:
@@ -102,11 +100,8 @@ class TorchModel(Model):
 
     def save(self, folder: Path) -> None:
         """Write ``model.pt``, which ``torch.load`` opens without running code."""
-        state = {
-            "model_state_dict": self.network.state_dict(),
-            "shape": self.shape,
-            "epochs": self._epochs,
-        }
+        weights = self.network.state_dict()
+        state = {"model_state_dict": weights, "shape": self.shape, "epochs": self._epochs}
         (folder / FILE).write_bytes(written(state))
 
 

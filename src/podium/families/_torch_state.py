@@ -79,8 +79,6 @@ def require_same(state: Mapping[str, Any], question: Mapping[str, Any]) -> None:
             "the same number: with a cosine schedule every learning rate depends on it",
         )
     elif state["epoch"] > new[BUDGET]:
-        problems.add(
-            f"the training to resume has {state['epoch']} epochs",
-            f"{BUDGET} of at least as many; it is {new[BUDGET]}",
-        )
+        expected = f"{BUDGET} of at least as many; it is {new[BUDGET]}"
+        problems.add(f"the training to resume has {state['epoch']} epochs", expected)
     UsageError.raise_for(problems)

@@ -180,11 +180,7 @@ class BiLSTMFamily(TorchClassifier):
     def grid(self, data: Sequences) -> Mapping[str, Sequence[Value]]:
         """Size, learning rate and class weights."""
         del data
-        return {
-            "hidden_size": (32, 64),
-            "learning_rate": (1e-3, 3e-3),
-            "class_weights": WEIGHTS,
-        }
+        return {"hidden_size": (32, 64), "learning_rate": (1e-3, 3e-3), "class_weights": WEIGHTS}
 
     def priority(self, data: Sequences) -> Sequence[Mapping[str, Value]]:
         """The usual config, then other class weights, then a smaller network."""

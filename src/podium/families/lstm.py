@@ -68,11 +68,7 @@ class LSTMFamily(TorchForecaster):
     def grid(self, view: View) -> Mapping[str, Sequence[Value]]:
         """Learning rate, size and batch size: twelve common configs."""
         del view
-        return {
-            "learning_rate": (1e-4, 3e-4, 1e-3),
-            "lstm_units": (32, 64),
-            "batch_size": (32, 64),
-        }
+        return {"learning_rate": (1e-4, 3e-4, 1e-3), "lstm_units": (32, 64), "batch_size": (32, 64)}
 
     def priority(self, view: View) -> Sequence[Mapping[str, Value]]:
         """The usual config, then a higher learning rate, a larger and a smaller network."""

@@ -31,12 +31,17 @@ def _last_21(view: View) -> Floats:
     """Mean of the last 21 increments, or of all if there are fewer."""
     known = np.isfinite(view.increments)
     before = np.zeros((MONTH - 1, known.shape[1]))
-    total = sliding_window_view(
-        np.vstack([before, np.where(known, view.increments, 0.0)]), MONTH, axis=0
-    ).sum(axis=-1)
-    count = sliding_window_view(np.vstack([before, known]), MONTH, axis=0).sum(axis=-1)
-    means = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return view.expected(means)
+    total, count = (
+        sliding_window_view(np.vstack([before, values]), MONTH, axis=0).sum(axis=-1)
+        for values in (np.where(known, view.increments, 0.0), known)
+    )
+    return view.expected(_mean(total, count))
+
+
+def _mean(total: Floats, count: Floats) -> Floats:
+    """Return a mean from its sum; NaN where nothing is counted."""
+    means: Floats = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    return means
 
 
 def _ewma(view: View) -> Floats:
@@ -49,16 +54,13 @@ def _ewma(view: View) -> Floats:
         known = np.isfinite(row)
         total = total * decay + np.where(known, row, 0.0)
         weight = weight * decay + known
-        means[t] = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
+        means[t] = _mean(total, weight)
     return view.expected(means)
 
 
 def _history(view: View) -> Floats:
     known = np.isfinite(view.past)
-    count = known.cumsum(axis=0)
-    total = np.where(known, view.past, 0.0).cumsum(axis=0)
-    means: Floats = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return means
+    return _mean(np.where(known, view.past, 0.0).cumsum(axis=0), known.cumsum(axis=0))
 
 
 def _zero(view: View) -> Floats:

@@ -189,10 +189,8 @@ def _of_numbers(values: Any, date_format: str, source: TableSource, positions: P
             text = exact.astype("Int64").astype(str)
             parsed = pd.to_datetime(text, format=form, errors="coerce")
             if digits == 12 and parsed.notna().to_numpy()[known].all():
-                what = (
-                    f"{source.name} has stamps such as {int(low)}, which may be a date with hours "
-                )
-                what += "and minutes or milliseconds since 1970"
+                what = f"{source.name} has stamps such as {int(low)}, which may be a date with "
+                what += "hours and minutes or milliseconds since 1970"
                 fix = f"set date_format = '{form}' or date_format = 'ms'"
                 issue = error("times", what, fix=fix)
                 return Stamps(np.zeros(len(known), np.int64), known, False, form, (issue,))

@@ -59,10 +59,8 @@ class ClassifyTask(SlotTask):
         require_metric(section.metric)
         train, held_out = samples
         if not train.classifies:
-            raise DataError(
-                f"y of dataset '{section.dataset}' holds numbers",
-                "classes: whole numbers from 0",
-            )
+            expected = "classes: whole numbers from 0"
+            raise DataError(f"y of dataset '{section.dataset}' holds numbers", expected)
         if held_out is not None:
             whole = Sequences.joined(train, held_out)
             split = registry.load("splitters", "given").split(whole)
@@ -73,11 +71,10 @@ class ClassifyTask(SlotTask):
             # One fold is used; the split's hash covers its samples.
             split = replace(split, folds=split.folds[:1], paths=())
         else:
-            raise DataError(
-                f"dataset '{section.dataset}' has neither a validation file nor groups",
-                "validation samples without a patient, day or overlapping window of the training",
-                "add a file (validation = ... in its table), or store groups in the .npz",
-            )
+            found = f"dataset '{section.dataset}' has neither a validation file nor groups"
+            expected = "validation samples without a patient, day or overlapping window of the "
+            fix = "add a file (validation = ... in its table), or store groups in the .npz"
+            raise DataError(found, f"{expected}training", fix)
         evaluation = config.datasets[section.dataset].evaluation
         return ClassData(slot, section, whole, split, evaluation)
 
@@ -90,7 +87,7 @@ class ClassifyTask(SlotTask):
     ) -> tuple[float, Floats]:
         """The metric of all samples, and the log loss of each."""
         probabilities = prediction.probabilities
-        score: float = registry.load("metrics", metric).score(truth, probabilities)
+        score = registry.load("metrics", metric).score(truth, probabilities)
         return score, log_losses(truth, probabilities)
 
     def read(self, values: Floats, view: Sequences, fold: Fold) -> ClassPrediction:
@@ -165,8 +162,7 @@ class ClassData(TaskData):
         """Group of each sample, else the sample itself."""
         if self.dataset.groups is None:
             return index
-        codes = np.unique(self.dataset.groups, return_inverse=True)[1]
-        units: NDArray[Any] = codes[index]
+        units: NDArray[Any] = np.unique(self.dataset.groups, return_inverse=True)[1][index]
         return units
 
     @property
@@ -225,11 +221,8 @@ def require_metric(name: str) -> None:
     UsageError
     """
     if not hasattr(registry.load("metrics", name), "score"):
-        raise UsageError(
-            f"metric {name} scores forecasts",
-            "a metric of classes, such as macro_f1",
-            "see: podium list metrics",
-        )
+        expected = "a metric of classes, such as macro_f1"
+        raise UsageError(f"metric {name} scores forecasts", expected, "see: podium list metrics")
 
 
 TASK = ClassifyTask()

@@ -100,20 +100,17 @@ class ForecastTask(SlotTask):
         start = samples.bar_at_or_after(section.test_from)
         needed = LEAST_TEST + section.horizon
         if stop - start < needed:
-            raise DataError(
-                f"slot {slot}: the test from {section.test_from} has {max(0, stop - start)} bars",
-                f"at least {needed}",
-                f"set an earlier test_from; the data end at {samples.times[-1]}",
-            )
+            has = f"has {max(0, stop - start)} bars"
+            found = f"slot {slot}: the test from {section.test_from} {has}"
+            fix = f"set an earlier test_from; the data end at {samples.times[-1]}"
+            raise DataError(found, f"at least {needed}", fix)
         view = view_of(samples.slice(0, stop), section)
         data = SlotData(slot, section, samples, view, start)
         if view.members is not None and not len(data.test_windows):
-            raise DataError(
-                f"slot {slot}: no member has a full window and a label in the test from "
-                f"{section.test_from}",
-                "members with bars in the test",
-                "see the members' first and last bars: podium check " + section.dataset,
-            )
+            found = f"slot {slot}: no member has a full window and a label in the test from "
+            found += section.test_from
+            fix = f"see the members' first and last bars: podium check {section.dataset}"
+            raise DataError(found, "members with bars in the test", fix)
         return data
 
     def parts(self, view: View, fold: Fold) -> tuple[Windows, Windows]:
@@ -257,12 +254,9 @@ class SlotData(TaskData):
         if to_price is None:
             return forecast_errors(truth, forecast)
         last = self.dataset["close"][windows.at, windows.item]
+        price, price_forecast = to_price(truth, last), to_price(forecast, last)
         return forecast_errors(
-            truth,
-            forecast,
-            price=to_price(truth, last),
-            price_forecast=to_price(forecast, last),
-            last=last,
+            truth, forecast, price=price, price_forecast=price_forecast, last=last
         )
 
     def curves(self) -> Sequence[tuple[str, str, Direction]]:
@@ -316,8 +310,13 @@ def whole(view: View) -> Fold:
 
 def plugin_versions(section: SlotSection) -> dict[str, str]:
     """Versions of the plugins that turn bars into samples, by kind and name."""
-    used = [("features", spec.partition(":")[0]) for spec in section.features]
-    return plugin.versions([*used, ("targets", section.target)])
+    return plugin.versions(_members(section))
+
+
+def _members(section: SlotSection) -> list[tuple[str, str]]:
+    """Features and target of a slot, by kind and name."""
+    features = [("features", spec.partition(":")[0]) for spec in section.features]
+    return [*features, ("targets", section.target)]
 
 
 def task_hash(section: SlotSection) -> str:
@@ -327,14 +326,7 @@ def task_hash(section: SlotSection) -> str:
 
 def task_spec(section: SlotSection) -> dict[str, Any]:
     """Settings that turn bars into samples, and versions of their features and target."""
-    versions = {
-        f"{kind}/{name}": registry.version(kind, name)
-        for kind, names in (
-            ("features", [spec.partition(":")[0] for spec in section.features]),
-            ("targets", [section.target]),
-        )
-        for name in names
-    }
+    versions = {f"{kind}/{name}": registry.version(kind, name) for kind, name in _members(section)}
     # Only a metric that is a plugin counts: existing hashes do not cover podium's own metrics.
     metric = registry.versioned("metrics", section.metric)
     if metric != section.metric:

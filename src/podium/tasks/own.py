@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from podium.arrays import Floats
 from podium.config import Config
 from podium.errors import UsageError
 from podium.own import TASK as NAME
 from podium.own import Code, Files
-from podium.prediction import Prediction
 from podium.record import part_of
 from podium.registry import Direction
 from podium.split import Fold, Split
@@ -27,28 +24,13 @@ class OwnTask(SlotTask):
     name = NAME
     predicts = False
 
-    def open(self, config: Config, slot: str, samples: Any) -> TaskData:
-        """Refused: no slot of podium.toml has this task."""
-        raise self._refusal()
+    def _refuse(self, *_: Any, **named: Any) -> Any:
+        """Refuse the call: no slot of podium.toml has this task."""
+        del named
+        found = "own code has no recorded samples or predictions"
+        raise UsageError(found, "the score that it reports", "run: podium sweep --command")
 
-    def parts(self, view: Code, fold: Fold) -> tuple[Any, Any]:
-        """Refused."""
-        raise self._refusal()
-
-    def score(self, metric: str, truth: NDArray[Any], prediction: Any) -> tuple[float, Floats]:
-        """Refused."""
-        raise self._refusal()
-
-    def read(self, values: Floats, view: Code, fold: Fold) -> Prediction:
-        """Refused."""
-        raise self._refusal()
-
-    def _refusal(self) -> UsageError:
-        return UsageError(
-            "own code has no recorded samples or predictions",
-            "the score that it reports",
-            "run: podium sweep --command",
-        )
+    open = parts = score = read = _refuse
 
 
 @dataclass(frozen=True)

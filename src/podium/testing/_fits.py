@@ -88,11 +88,10 @@ def require_same(one: Any, other: Any, when: str) -> None:
         pair = [np.atleast_1d(getattr(each, field.name)) for each in (one, other)]
         place = first_difference(*pair)
         if place is not None:
-            rows = [values[place[0] : place[0] + 1].tolist() for values in pair]
-            raise AssertionError(
-                f"{field.name} of the predictions differ {when}, first in row {place[0]}: "
-                f"{rows[0]} and {rows[1]}"
-            )
+            row = place[0]
+            one_row, other_row = (values[row : row + 1].tolist() for values in pair)
+            found = f"{field.name} of the predictions differ {when}, first in row {row}"
+            raise AssertionError(f"{found}: {one_row} and {other_row}")
 
 
 class Memory:
@@ -108,9 +107,7 @@ class Memory:
 
     def __init__(self, last: bytes | None = None, until: int = 0) -> None:
         self.kept: dict[int, bytes] = {}
-        self.best = 0
-        self.until = until
-        self._last = last
+        self.best, self.until, self._last = 0, until, last
 
     def last(self) -> bytes | None:
         """The given state."""

@@ -37,8 +37,7 @@ class Constant(Model):
     """Forecasts the number of the process of its training."""
 
     def __init__(self, does: str, value: float) -> None:
-        self.does = does
-        self.value = value
+        self.does, self.value = does, value
 
     def predict(self, windows: Windows) -> Prediction:
         """The same number for every window."""

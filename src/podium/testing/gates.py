@@ -10,6 +10,7 @@ import ast
 import copy
 import inspect
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from types import ModuleType
 from zlib import crc32
 
@@ -70,13 +71,9 @@ def evidence(
         "created_at": "2020-01-01T00:00:00+00:00",
         **changed,
     }
-    return Evidence(
-        kind=kind,
-        scalars=_AnyNumber(0) if scalars is None else scalars,
-        series={},
-        notes=_AnyText() if notes is None else notes,
-        **values,
-    )
+    scalars = _AnyNumber(0) if scalars is None else scalars
+    notes = _AnyText() if notes is None else notes
+    return Evidence(kind=kind, scalars=scalars, series={}, notes=notes, **values)
 
 
 def check_gate(module: ModuleType) -> None:
@@ -109,15 +106,10 @@ def _explains_itself(module: ModuleType) -> None:
     text = module.__doc__ or ""
     lines = text.splitlines() or [""]
     require(lines[0].endswith("?"), "the first line is not a question")
-    places = [
-        lines.index(heading)
-        for heading in HEADINGS
-        if heading in lines and lines[lines.index(heading) + 1] == "-" * len(heading)
-    ]
-    require(
-        len(places) == len(HEADINGS) and places == sorted(places),
-        f"the docstring lacks the headings {', '.join(HEADINGS)}, in this order",
-    )
+    underlined = [one for one, line in pairwise(lines) if one and line == "-" * len(one)]
+    known = [one for one in underlined if one in HEADINGS]
+    listed = ", ".join(HEADINGS)
+    require(known == [*HEADINGS], f"the docstring lacks the headings {listed}, in this order")
     require(isinstance(module.NEEDS, tuple), "NEEDS is not a tuple of kinds of evidence")
     for name, limit in module.LIMITS.items():
         require(isinstance(limit, int | float), f"limit {name} is not a number")

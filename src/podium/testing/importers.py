@@ -67,21 +67,17 @@ def check_importer(module: ModuleType, example: Path, folder: Path, **options: A
     moved = folder / "moved" / example.name
     moved.parent.mkdir()
     moved.write_bytes(example.read_bytes())
-    require(
-        _content(module.read(moved, **options)) == _content(sources),
-        "another folder gives other records",
-    )
+    same = _content(module.read(moved, **options)) == _content(sources)
+    require(same, "another folder gives other records")
     _check_damage(module, moved, options)
 
 
 def _check_recognizes(module: ModuleType, example: Path, folder: Path) -> None:
     require(module.recognizes(example), "does not recognise its example")
     require(module.recognizes(str(example)), "does not recognise its example as a text")
-    strangers = [folder / "nothing there", folder]
     for name, content in STRANGERS.items():
-        strangers.append(folder / name)
-        strangers[-1].write_bytes(content)
-    for path in strangers:
+        (folder / name).write_bytes(content)
+    for path in (folder / "nothing there", folder, *(folder / name for name in STRANGERS)):
         require(not module.recognizes(path), f"recognises {path.name!r}")
 
 

@@ -6,7 +6,7 @@ would be no evidence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,10 +20,10 @@ from podium.errors import DataError, PodiumError
 from podium.samples import Indices, Samples, overlapping
 from podium.space import ConfigDict
 from podium.split import Split, Windows
+from podium.testing.series import PRICES
 from podium.view import View
 
 Compute = Callable[[Dataset], NDArray[Any]]
-PRICES = ("open", "high", "low", "close")
 
 
 class BlindError(DataError):
@@ -111,9 +111,8 @@ def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0, after
         Bars after ``at`` that remain when the rest is cut off.
     """
     if not 0 < at < len(dataset) - 1:
-        raise PodiumError(
-            f"the probe was put at bar {at} of {len(dataset)}", "bars on both sides of it"
-        )
+        found = f"the probe was put at bar {at} of {len(dataset)}"
+        raise PodiumError(found, "bars on both sides of it")
     rng = np.random.default_rng(seed)
     honest = _up_to(compute(dataset), at)
     past = [changed for _, changed in _rewritten(dataset, 0, at + 1, rng)]
@@ -126,21 +125,16 @@ def examine(compute: Compute, dataset: Dataset, at: int, *, seed: int = 0, after
         other = _up_to(compute(changed), at)
         moves |= _unlike(honest, other).any(axis=0) if other.shape == honest.shape else True
     if not moves.any():
-        raise BlindError(
-            f"the probe is blind: changing every bar up to {at} changes no value up to it",
-            "an output that depends on the bars before it",
-            "probe at a later bar, after the warm-up",
-        )
+        found = f"the probe is blind: changing every bar up to {at} changes no value up to it"
+        expected = "an output that depends on the bars before it"
+        raise BlindError(found, expected, "probe at a later bar, after the warm-up")
     leaks = [
         Leak(*place, how)
         for how, changed in future
         if (place := first_difference(honest, _up_to(compute(changed), at)))
     ]
-    return Sight(
-        tuple(np.ndindex(moves.shape)),
-        tuple(column for column in np.ndindex(moves.shape) if not moves[column]),
-        min(leaks, key=lambda leak: (leak.bar, leak.column), default=None),
-    )
+    columns = tuple(np.ndindex(moves.shape))
+    return Sight(columns, tuple(column for column in columns if not moves[column]), _first(leaks))
 
 
 def awaiting(dataset: Dataset) -> list[NDArray[np.int64]]:
@@ -221,10 +215,12 @@ def probe_dated(
             if place is not None:
                 leaks.append(Leak(*place, f"values published from {moment} on were {how}"))
     if not sighted:
-        raise BlindError(
-            "the probe is blind: changing every value does not change the output after publication",
-            "an output that depends on published values",
-        )
+        found = "the probe is blind: changing every value does not change the output after "
+        raise BlindError(f"{found}publication", "an output that depends on published values")
+    return _first(leaks)
+
+
+def _first(leaks: Iterable[Leak]) -> Leak | None:
     return min(leaks, key=lambda leak: (leak.bar, leak.column), default=None)
 
 
@@ -298,10 +294,8 @@ def probe_split(
         for part, numbers in (("training", fold.train), ("validation", fold.validation)):
             unknown = np.setdiff1d(numbers, known.index)
             if len(unknown):
-                raise PodiumError(
-                    f"the probe is blind: fold {fold.number} has {part} sample {unknown[0]}, and "
-                    "no sample has that number"
-                )
+                has = f"fold {fold.number} has {part} sample {unknown[0]}"
+                raise PodiumError(f"the probe is blind: {has}, and no sample has that number")
             rows[part] = np.searchsorted(known.index, np.sort(numbers))
         shared = _shared(known, rows["training"], rows["validation"], ordered, embargo)
         if shared is not None:
@@ -485,9 +479,8 @@ def _redrawn_covariate(
         past = one.moments <= times[(start or stop) - 1]
         rows &= ~past if start else past
     spread = {name: np.nanmax(np.abs(column), initial=1.0) for name, column in one.values.items()}
-    return one.with_values(
-        rows, {name: most * rng.standard_normal(len(one)) for name, most in spread.items()}
-    )
+    drawn = {name: most * rng.standard_normal(len(one)) for name, most in spread.items()}
+    return one.with_values(rows, drawn)
 
 
 def _redrawn_members(dataset: Dataset, start: int, rng: np.random.Generator) -> Dataset:
@@ -530,8 +523,7 @@ def _unlike(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
 def first_difference(one: NDArray[Any], other: NDArray[Any]) -> tuple[int, tuple[int, ...]] | None:
     """Position of the first value that differs in a bit."""
     if one.shape != other.shape:
-        bar = min(len(one), len(other))
-        return bar, ()
+        return min(len(one), len(other)), ()
     places = np.argwhere(_unlike(one, other))
     if not len(places):
         return None

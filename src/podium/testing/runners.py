@@ -146,11 +146,7 @@ def check_what_goes_beyond_its_limits_is_ended(runner: type[Runner]) -> None:
 
 def check_files_of_trials_come_back(runner: type[Runner]) -> None:
     """Models and states of paused trials are paths if files are shared, else bytes."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        fakes.installed() as family,
-        runner(1) as running,
-    ):
+    with tempfile.TemporaryDirectory() as folder, fakes.installed() as family, runner(1) as running:
         models, states = Path(folder) / "models", Path(folder) / "states"
         job = replace(small_job(family), save_to=str(models), pause_to=str(states))
         [task] = _tasks([fakes.TRAINS])
@@ -162,11 +158,9 @@ def check_files_of_trials_come_back(runner: type[Runner]) -> None:
             what = "state of a paused trial" if until else "model"
             require(bool(files), f"the {what} was not returned")
             form = "path" if isinstance(files, str) else "bytes"
+            shares = f"shares_files is {runner.shares_files}"
             expected = "path" if runner.shares_files else "bytes"
-            require(
-                form == expected,
-                f"shares_files is {runner.shares_files}, and the {what} is {form}",
-            )
+            require(form == expected, f"{shares}, and the {what} is {form}")
             [end] = store_files(job, iter([end]))
             lies = [path for path in (place / task.trial_id).rglob("*") if path.is_file()]
             require(bool(lies), f"the {what} is not in the job's folder")

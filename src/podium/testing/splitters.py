@@ -128,12 +128,8 @@ def two_files(sizes: tuple[int, int] = (60, 40), seed: int = 0, copies: int = 0)
     """Rows of two files; the last ``copies`` rows of the second are rows of the first."""
     values = np.random.default_rng(seed).standard_normal((sum(sizes), 4))
     values[len(values) - copies :] = values[:copies]
-    names = row_digests(values)
-    parts = [
-        Samples(np.arange(len(part), dtype=np.int64), contents=part)
-        for part in (names[: sizes[0]], names[sizes[0] :])
-    ]
-    return Samples.joined(*parts)
+    first, second = np.split(row_digests(values), [sizes[0]])
+    return Samples.joined(*(Samples(np.arange(len(p)), contents=p) for p in (first, second)))
 
 
 def copied(n: int = 120, copies: int = 20, seed: int = 0) -> Samples:
@@ -163,11 +159,8 @@ def _check_spans(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> No
         wider = module.split(seen, **{**chosen, "purge": horizon + 3})
         check_split(wider, seen, ordered=ordered)
         require(wider.hash != split.hash, "another purge has the same hash")
-        message = refusal(
-            UsageError,
-            lambda: module.split(seen, **{**chosen, "purge": horizon - 1}),
-            "a purge shorter than the horizon is not refused",
-        )
+        attempt = partial(module.split, seen, **{**chosen, "purge": horizon - 1})
+        message = refusal(UsageError, attempt, "a purge shorter than the horizon is not refused")
         require(str(horizon) in message, "the refusal does not name the required purge")
     if "embargo" in takes:
         for bars_after in (0, 1, 17):
@@ -188,10 +181,8 @@ def _check_groups(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> N
     order = np.random.default_rng(SEED).permutation(len(everyone))
     groups, labels = np.asarray(everyone.groups)[order], np.asarray(everyone.labels)[order]
     turned = Samples(everyone.index, groups=groups, labels=labels)
-    require(
-        _validated(module.split(turned, **chosen), turned) == _validated(split, everyone),
-        "the split depends on the order of the samples",
-    )
+    same = _validated(module.split(turned, **chosen), turned) == _validated(split, everyone)
+    require(same, "the split depends on the order of the samples")
     alone = Samples(everyone.index, groups=np.full(len(everyone), "p0"), labels=everyone.labels)
     refusal(DataError, lambda: module.split(alone, **chosen), "a single group is not refused")
     ungrouped = Samples(everyone.index, labels=everyone.labels)
@@ -204,11 +195,8 @@ def _check_sources(module: ModuleType, horizon: int, chosen: dict[str, Any]) -> 
     both = two_files(seed=SEED + horizon)
     split = _twice(module, both, chosen)
     check_split(split, both)
-    refusal(
-        DataError,
-        lambda: module.split(two_files(copies=1), **chosen),
-        "a row that is in both files is not refused",
-    )
+    attempt = partial(module.split, two_files(copies=1), **chosen)
+    refusal(DataError, attempt, "a row that is in both files is not refused")
     for empty in (two_files((0, 4)), two_files((4, 0))):
         attempt = partial(module.split, empty, **chosen)
         refusal(DataError, attempt, "an empty file is not refused")

@@ -21,6 +21,7 @@ from podium.testing._base import SEED, refusal, require
 from podium.testing._fits import configs, fit, fitted, require_same
 from podium.trial import Epoch
 
+FEATURES, CLASSES = ("walk", "noise"), ("falls", "stays", "rises")
 CURVE = {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_macro_f1"}
 # Sums in another order differ in their last bits.
 TOLERANCE = 1e-5
@@ -52,12 +53,7 @@ class Case(_fits.KnownTask):
         x[rows[::7], 0, 0] = np.nan
         x[rows[::5], 1, 1] = np.nan
         made = Sequences.of(
-            "planted",
-            x,
-            y,
-            lengths=lengths,
-            feature_names=("walk", "noise"),
-            class_names=("falls", "stays", "rises"),
+            "planted", x, y, lengths=lengths, feature_names=FEATURES, class_names=CLASSES
         )
         return cls(Subset(made, rows[: n * 2 // 3]), Subset(made, rows[n * 2 // 3 :]))
 
@@ -101,17 +97,13 @@ def check_every_sample_gets_probabilities(family: Classifier) -> None:
     for config, model in fitted(family, case):
         samples = case.validation.blind()
         prediction = model.predict(samples)
-        require(
-            np.array_equal(prediction.rows, samples.rows)
-            and prediction.class_names == samples.sequences.class_names,
-            f"the prediction has other samples or classes ({config})",
-        )
+        same = np.array_equal(prediction.rows, samples.rows)
+        same &= prediction.class_names == samples.sequences.class_names
+        require(same, f"the prediction has other samples or classes ({config})")
         values = prediction.probabilities
-        require(
-            bool(((values >= 0) & (values <= 1)).all())
-            and np.allclose(values.sum(axis=1), 1, atol=1e-9),
-            f"a sample's probabilities are not from 0 to 1 with sum 1 ({config})",
-        )
+        inside = bool(((values >= 0) & (values <= 1)).all())
+        inside &= np.allclose(values.sum(axis=1), 1, atol=1e-9)
+        require(inside, f"a sample's probabilities are not from 0 to 1 with sum 1 ({config})")
         none = model.predict(replace(samples, rows=samples.rows[:0]))
         require(none.probabilities.shape == (0, 3), "there is a prediction without a sample")
 
@@ -142,28 +134,21 @@ def check_samples_do_not_know_each_other(family: Classifier) -> None:
     case = Case.planted()
     samples = case.validation.blind()
     for config, model in fitted(family, case):
-        whole = model.predict(samples).probabilities
-        turned = model.predict(replace(samples, rows=samples.rows[::-1])).probabilities[::-1]
-        alone = np.concatenate(
-            [
-                model.predict(replace(samples, rows=samples.rows[[k]])).probabilities
-                for k in range(9)
-            ]
+        whole, turned, *alone = (
+            model.predict(replace(samples, rows=rows)).probabilities
+            for rows in (samples.rows, samples.rows[::-1], *samples.rows[:9, np.newaxis])
         )
-        for values, how in ((turned, "in another order"), (alone, "alone")):
-            require(
-                np.allclose(values, whole[: len(values)], atol=TOLERANCE),
-                f"samples {how} have other probabilities ({config})",
-            )
+        for values, how in ((turned[::-1], "in another order"), (np.concatenate(alone), "alone")):
+            same = np.allclose(values, whole[: len(values)], atol=TOLERANCE)
+            require(same, f"samples {how} have other probabilities ({config})")
 
 
 def check_labels_are_ignored(family: Classifier) -> None:
     """Classes of the samples change no bit of their probabilities."""
     case = Case.planted()
     for config, model in fitted(family, case):
-        labelled, blind = (
-            model.predict(part) for part in (case.validation, case.validation.blind())
-        )
+        parts = (case.validation, case.validation.blind())
+        labelled, blind = (model.predict(part) for part in parts)
         require_same(labelled, blind, f"although only the labels of the samples differ ({config})")
 
 

@@ -45,13 +45,9 @@ class Case(_fits.KnownTask):
         made = series.planted(n, seed=SEED)
         seen = series.view(made.dataset)
         cut = seen.last_labelled + 1 - n // 4
-        return cls(
-            made.dataset,
-            seen,
-            Windows.of(seen, np.arange(seen.first_bar, cut - seen.horizon + 1)),
-            Windows.of(seen, np.arange(cut, seen.last_labelled + 1)),
-            made.oracle_mse(seen.horizon),
-        )
+        train = Windows.of(seen, np.arange(seen.first_bar, cut - seen.horizon + 1))
+        validation = Windows.of(seen, np.arange(cut, seen.last_labelled + 1))
+        return cls(made.dataset, seen, train, validation, made.oracle_mse(seen.horizon))
 
     @classmethod
     def learnable(cls) -> Self:
@@ -80,12 +76,8 @@ def check_every_window_gets_a_forecast(family: Family) -> None:
     windows = case.validation.blind()
     for config, model in fitted(family, case):
         prediction = model.predict(windows)
-        expected = replace(
-            prediction,
-            item=windows.tickers,
-            decided_at=windows.decided_at,
-            target_end=windows.target_end,
-        )
+        index = {"decided_at": windows.decided_at, "target_end": windows.target_end}
+        expected = replace(prediction, item=windows.tickers, **index)
         require_same(expected, prediction, "from the index of the windows")
         unknown = int(np.sum(~np.isfinite(prediction.mean)))
         require(not unknown, f"{unknown} of {len(prediction)} forecasts are not finite ({config})")
@@ -110,12 +102,8 @@ def check_future_is_ignored(family: Family) -> None:
             forecast = model.predict(Windows.of(changed, decisions))
             when = f"although only bars after the decision were {how} ({config})"
             require_same(honest, forecast, when)
-        past = replace(
-            case.data,
-            features=case.data.features * np.float32(3),
-            increments=case.data.increments * 3,
-            past=case.data.past * 3,
-        )
+        names = ("features", "increments", "past")
+        past = replace(case.data, **{name: 3 * getattr(case.data, name) for name in names})
         moved = model.predict(Windows.of(past, decisions))
         if np.array_equal(honest.mean, moved.mean):
             continue
@@ -137,9 +125,8 @@ def check_alone_if_it_says_so(family: Family) -> None:
     if family.each_alone:
         case = Case.planted()
         [*_, name] = case.dataset.tickers
-        _require_alike(
-            family, case, (name,), f"each_alone is set, and {name} alone has other forecasts"
-        )
+        otherwise = f"each_alone is set, and {name} alone has other forecasts"
+        _require_alike(family, case, (name,), otherwise)
 
 
 def _require_alike(family: Family, case: Case, tickers: tuple[str, ...], otherwise: str) -> None:
