@@ -474,11 +474,7 @@ def _sorted(
     except UsageError:
         return rows
 
-    def order(row: dict[str, Any]) -> float:
-        value: float = row[metric]
-        return sign * value if finite(value) else math.inf
-
-    return sorted(rows, key=order)
+    return sorted(rows, key=lambda row: sign * row[metric] if finite(row[metric]) else math.inf)
 
 
 def _usual(metric: str) -> tuple[int, str]:

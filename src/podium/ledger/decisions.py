@@ -61,7 +61,9 @@ def decide(tx: Transaction, decision: Decision) -> Decision:
     RefusedError
         The move is not one of the nine allowed ones.
     """
-    decision = replace(decision, previous_hash=_last_hash(tx), contents=_contents(tx, decision))
+    table = schema.decision.c
+    last = value(tx, table.hash, order=table.seq.desc()) or first_link(tx.project_id)
+    decision = replace(decision, previous_hash=last, contents=_contents(tx, decision))
     if decision.accepted and decision.kind in MOVING:
         _move_heads(tx, decision)
     body = decision.body()
@@ -103,11 +105,6 @@ def row_hash(row: Mapping[str, Any]) -> str:
         Values as stored, JSON columns as text.
     """
     return digest({name: v for name, v in row.items() if name not in ("seq", "project_id")})
-
-
-def _last_hash(tx: Transaction) -> str:
-    table = schema.decision.c
-    return value(tx, table.hash, order=table.seq.desc()) or first_link(tx.project_id)
 
 
 def _move_heads(tx: Transaction, decision: Decision) -> None:

@@ -134,16 +134,11 @@ def _row(record: Record, key: str, origin: str, environment_hash: str) -> dict[s
         "id": record.trial_id,
         "key": key,
         "family": record.model_name,
-        "family_version": 0,
         "config": config,
         "config_hash": digest_bytes(json_text([record.model_name, hashed]).encode()),
-        "dataset_fingerprint": "",
-        "task_hash": "",
-        "split_hash": "",
-        "fold": 0,
-        "seed": 0,
+        **dict.fromkeys(("dataset_fingerprint", "task_hash", "split_hash", "metric"), ""),
+        **dict.fromkeys(("family_version", "fold", "seed", "best_epoch"), 0),
         "state": State(record.state),
-        "metric": "",
         "score": None,
         "environment_hash": environment_hash,
         "seconds": writes.real(record.training_time_seconds),
@@ -156,7 +151,6 @@ def _row(record: Record, key: str, origin: str, environment_hash: str) -> dict[s
         "checkpoint": record.checkpoint_path,
         "notes": record.notes,
         "epochs": max(map(len, record.curves.values()), default=0),
-        "best_epoch": 0,
     }
 
 

@@ -209,12 +209,8 @@ def newest_receipts(tx: Transaction, slot: str, step: str, limit: int | None = 1
     newest = schema.receipt.c.seq.desc()
     columns = fields(schema.receipt, Receipt)
     rows = select(tx, columns, order=newest, limit=limit, slot=slot, step=step)
-    return [
-        Receipt(
-            row["seq"], json.loads(row["inputs"]), row["inputs_hash"], json.loads(row["outputs"])
-        )
-        for row in rows
-    ]
+    decoded = ({**row, **{k: json.loads(row[k]) for k in ("inputs", "outputs")}} for row in rows)
+    return [Receipt(**row) for row in decoded]
 
 
 def receipts(tx: Transaction, slot: str, step: str) -> list[dict[str, Any]]:

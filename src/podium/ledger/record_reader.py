@@ -6,7 +6,6 @@ Opening the record with SQLAlchemy takes longer than the whole answer of ``podiu
 
 from __future__ import annotations
 
-import abc
 import json
 import os
 import threading
@@ -67,56 +66,36 @@ _RESULT = (
 )
 
 
-class _Database(abc.ABC):
-    """SQL that differs between the two databases."""
+class _Sqlite:
+    """SQL of SQLite; :class:`_Postgres` has the same methods."""
 
-    contains: str
-
-    @abc.abstractmethod
-    def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
-        """Rows of a SELECT."""
-
-    @abc.abstractmethod
-    def columns(self, table: str) -> list[str]:
-        """Names of a table's columns in their order."""
-
-    @abc.abstractmethod
-    def inside(self, column: str, name: str, *, number: bool) -> Sql:
-        """SQL of a key of a JSON column, as a number if ``number``."""
-
-    def starting(self, column: str, text: str) -> Sql:
-        """Condition that a column starts with a text; uses the column's index."""
-        return Sql(f"{column} >= ? AND {column} < ?", (text, text + "\U0010ffff"))
-
-    @abc.abstractmethod
-    def keys(self, table: str, column: str, project_id: str) -> list[str]:
-        """Every key that occurs in a JSON column."""
-
-
-class _Sqlite(_Database):
     contains = "instr({}, ?) > 0"
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+        """Rows of a SELECT."""
         return champions.rows(self.path, sql, parameters)
 
     def columns(self, table: str) -> list[str]:
+        """Names of a table's columns in their order."""
         return [row["name"] for row in self.rows(f"PRAGMA table_info({table})", ())]
 
     def inside(self, column: str, name: str, *, number: bool) -> Sql:
+        """SQL of a key of a JSON column, as a number if ``number``."""
         return Sql(f"json_extract({column}, ?)", (f'$."{name}"',))
 
     def keys(self, table: str, column: str, project_id: str) -> list[str]:
-        rows = self.rows(
-            f"SELECT DISTINCT j.key FROM {table} t, json_each(t.{column}) j WHERE t.project_id = ?",
-            (project_id,),
-        )
-        return [row["key"] for row in rows]
+        """Every key that occurs in a JSON column."""
+        source = f"{table} t, json_each(t.{column}) j"
+        sql = f"SELECT DISTINCT j.key FROM {source} WHERE t.project_id = ?"
+        return [row["key"] for row in self.rows(sql, (project_id,))]
 
 
-class _Postgres(_Database):
+class _Postgres:
+    """SQL of PostgreSQL, and its connection."""
+
     contains = "strpos(({})::text, ?) > 0"
 
     def __init__(self, url: str) -> None:
@@ -204,12 +183,9 @@ class _Postgres(_Database):
         )
 
     def keys(self, table: str, column: str, project_id: str) -> list[str]:
-        rows = self.rows(
-            f"SELECT DISTINCT jsonb_object_keys({_jsonb(f't.{column}')}) AS key FROM {table} t "
-            "WHERE t.project_id = ?",
-            (project_id,),
-        )
-        return [row["key"] for row in rows]
+        key = f"jsonb_object_keys({_jsonb(f't.{column}')}) AS key"
+        sql = f"SELECT DISTINCT {key} FROM {table} t WHERE t.project_id = ?"
+        return [row["key"] for row in self.rows(sql, (project_id,))]
 
 
 def _close(connection: Connection[Any], owner: int) -> None:
@@ -244,7 +220,7 @@ class RecordReader:
         self.path: Path | None = None
         if url.startswith(champions.SCHEME):
             self.path = root / url.removeprefix(champions.SCHEME)
-            self._database: _Database = _Sqlite(self.path)
+            self._database: _Sqlite | _Postgres = _Sqlite(self.path)
         elif url.partition("://")[0] in ("postgresql", "postgresql+psycopg"):
             self._database = _Postgres(url)
         else:
@@ -372,13 +348,13 @@ class RecordReader:
             conditions.append(filtered.text)
             values.extend(filtered.values)
         fits = Sql(" AND ".join(conditions), tuple(values))
-        table, cut = TABLES[kind], f" LIMIT {limit}" if limit >= 0 else ""
         if sort:
-            return self._in_order(kind, self._sorted(kind, fits, sort, limit))
-        rows = self.query(
-            f"SELECT t.* FROM {table} t WHERE {fits.text} ORDER BY t.seq DESC{cut}", *fits.values
-        )
-        return [_decoded(kind, row) for row in rows]
+            order = self._sorted(kind, fits, sort, limit)
+            by_seq = {row["seq"]: row for row in self.select(TABLES[kind], seq=order)}
+            return [by_seq[seq] for seq in order]
+        cut = f" LIMIT {limit}" if limit >= 0 else ""
+        sql = f"SELECT t.* FROM {TABLES[kind]} t WHERE {fits.text} ORDER BY t.seq DESC{cut}"
+        return [_decoded(kind, row) for row in self.query(sql, *fits.values)]
 
     def _sorted(self, kind: str, fits: Sql, sort: str, limit: int) -> list[int]:
         """Sorted sequence numbers of the rows that fit; whole rows are too wide to sort."""
@@ -406,22 +382,15 @@ class RecordReader:
         )
         return [row["seq"] for row in rows]
 
-    def _in_order(self, kind: str, order: Sequence[int]) -> list[dict[str, Any]]:
-        rows = {row["seq"]: row for row in self.select(TABLES[kind], seq=order)}
-        return [rows[seq] for seq in order]
-
     def _is_result(self, name: str) -> bool:
         return self.first("result", "metric", order="metric", metric=name) is not None
 
     def metrics(self) -> list[str]:
         """Names of all metrics that trials have results of; skips through the index."""
         names: list[str] = []
+        sql = "SELECT min(metric) AS metric FROM result WHERE project_id = ? AND metric > ?"
         while True:
-            [row] = self.query(
-                "SELECT min(metric) AS metric FROM result WHERE project_id = ? AND metric > ?",
-                self.project_id,
-                names[-1] if names else "",
-            )
+            [row] = self.query(sql, self.project_id, names[-1] if names else "")
             if row["metric"] is None:
                 return names
             names.append(row["metric"])
@@ -440,15 +409,12 @@ class RecordReader:
             return Sql(_RESULT, (name,))
         if "config" in columns:
             inside = self._database.inside("t.config", name, number=number)
-            there = self.query(
-                f"SELECT 1 AS yes FROM {TABLES[kind]} t WHERE t.project_id = ? "
-                f"AND {inside.text} IS NOT NULL LIMIT 1",
-                self.project_id,
-                *inside.values,
-            )
-            if there or name in (
-                keys := self._database.keys(TABLES[kind], "config", self.project_id)
-            ):
+            fits = f"t.project_id = ? AND {inside.text} IS NOT NULL"
+            sql = f"SELECT 1 AS yes FROM {TABLES[kind]} t WHERE {fits} LIMIT 1"
+            if self.query(sql, self.project_id, *inside.values):
+                return inside
+            keys = self._database.keys(TABLES[kind], "config", self.project_id)
+            if name in keys:
                 return inside
             columns += keys
         columns += ["stage"] if kind == "candidates" else []
@@ -480,17 +446,13 @@ class RecordReader:
             No id, or more than one, starts with it.
         """
         names = [(kind, "id") for kind in TABLES if kind != "datasets"] + [("trials", "run_id")]
-        starts = [(kind, name, self._database.starting(name, start)) for kind, name in names]
-        matches = [
-            (kind, _decoded(kind, row))
-            for kind, name, starting in starts
-            for row in self.query(
-                f"SELECT * FROM {TABLES[kind]} WHERE project_id = ? AND {starting.text} "
-                f"ORDER BY {name} LIMIT 3",
-                self.project_id,
-                *starting.values,
-            )
-        ]
+        matches = []
+        for kind, name in names:
+            # Bounds, unlike LIKE, use the column's index.
+            fits = f"project_id = ? AND {name} >= ? AND {name} < ?"
+            sql = f"SELECT * FROM {TABLES[kind]} WHERE {fits} ORDER BY {name} LIMIT 3"
+            rows = self.query(sql, self.project_id, start, start + "\U0010ffff")
+            matches += [(kind, _decoded(kind, row)) for row in rows]
         exact = [each for each in matches if start in (each[1]["id"], each[1].get("run_id"))]
         matches = exact or matches
         if len(matches) > 1:

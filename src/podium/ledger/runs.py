@@ -30,12 +30,8 @@ _IS_RUN = f"t.project_id = ? AND {_NAMED}"
 def runs(reader: RecordReader, model_names: Sequence[str] | None = None) -> list[Record]:
     """Every complete run, oldest first."""
     where, values = _of_models(model_names)
-    rows = reader.query(
-        f"SELECT {_COLUMNS} {_FROM} WHERE {_IS_RUN}{where} ORDER BY t.seq",
-        reader.project_id,
-        *values,
-    )
-    return _records(reader, rows)
+    sql = f"SELECT {_COLUMNS} {_FROM} WHERE {_IS_RUN}{where} ORDER BY t.seq"
+    return _records(reader, reader.query(sql, reader.project_id, *values))
 
 
 def top(
@@ -49,16 +45,12 @@ def top(
     """The best runs by one metric, best first; NaN, infinite and missing values never win."""
     where, values = _of_models(model_names, "r")
     way = "ASC" if minimize else "DESC"
-    rows = reader.query(
+    sql = (
         f"SELECT {_COLUMNS} {_FROM_RESULTS} {_WITH_CODE} WHERE r.project_id = ? AND r.metric = ? "
         f"AND r.value > ? AND r.value < ?{where} AND {_NAMED} "
-        f"ORDER BY r.value {way}, t.seq LIMIT {int(k)}",
-        reader.project_id,
-        metric,
-        -math.inf,
-        math.inf,
-        *values,
+        f"ORDER BY r.value {way}, t.seq LIMIT {int(k)}"
     )
+    rows = reader.query(sql, reader.project_id, metric, -math.inf, math.inf, *values)
     return _records(reader, rows)
 
 
@@ -67,12 +59,9 @@ def table(
 ) -> list[dict[str, Any]]:
     """Run id, model and these metrics of every complete run, oldest first; missing values: NaN."""
     where, values = _of_models(model_names)
-    rows = reader.query(
-        f"SELECT t.id, t.run_id, t.family AS model_name FROM trial t WHERE {_IS_RUN}{where} "
-        "ORDER BY t.seq",
-        reader.project_id,
-        *values,
-    )
+    columns = "t.id, t.run_id, t.family AS model_name"
+    sql = f"SELECT {columns} FROM trial t WHERE {_IS_RUN}{where} ORDER BY t.seq"
+    rows = reader.query(sql, reader.project_id, *values)
     by_trial = {row.pop("id"): {**row, **dict.fromkeys(metrics, math.nan)} for row in rows}
     for metric in metrics:
         for trial_id, value in _values(reader, metric).items():
@@ -88,11 +77,8 @@ def impact(
 
     Sorted by the hyperparameter, numbers before texts.
     """
-    rows = reader.query(
-        f"SELECT t.id, t.run_id, t.config FROM trial t WHERE {_IS_RUN} AND t.family = ?",
-        reader.project_id,
-        model_name,
-    )
+    sql = f"SELECT t.id, t.run_id, t.config FROM trial t WHERE {_IS_RUN} AND t.family = ?"
+    rows = reader.query(sql, reader.project_id, model_name)
     measured = _values(reader, metric)
     pairs = []
     for row in rows:
@@ -124,11 +110,9 @@ class Observation:
 
 def observations(reader: RecordReader, metric: str) -> list[Observation]:
     """Every complete run that reported a metric, oldest first."""
-    rows = reader.query(
+    sql = (
         "SELECT t.run_id, t.family, t.config, t.dataset_fingerprint, t.task_hash, t.split_hash, "
-        f"r.value {_FROM_RESULTS} WHERE r.metric = ? AND {_IS_RUN} ORDER BY t.seq",
-        metric,
-        reader.project_id,
+        f"r.value {_FROM_RESULTS} WHERE r.metric = ? AND {_IS_RUN} ORDER BY t.seq"
     )
     return [
         Observation(
@@ -138,7 +122,7 @@ def observations(reader: RecordReader, metric: str) -> list[Observation]:
             (row["dataset_fingerprint"], row["task_hash"], row["split_hash"]),
             row["value"] if finite(row["value"]) else math.nan,
         )
-        for row in rows
+        for row in reader.query(sql, metric, reader.project_id)
     ]
 
 
@@ -151,11 +135,8 @@ def sort_key(value: Any) -> tuple[int, float, str]:
 
 def _values(reader: RecordReader, metric: str) -> dict[str, float]:
     """Results of a metric, by trial."""
-    rows = reader.query(
-        "SELECT trial_id, value FROM result WHERE project_id = ? AND metric = ?",
-        reader.project_id,
-        metric,
-    )
+    sql = "SELECT trial_id, value FROM result WHERE project_id = ? AND metric = ?"
+    rows = reader.query(sql, reader.project_id, metric)
     return {row["trial_id"]: nan_if_null(row["value"]) for row in rows}
 
 

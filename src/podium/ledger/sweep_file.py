@@ -102,11 +102,6 @@ def has_new_content(reader: RecordReader, path: Path) -> bool:
 
 def _is_used(reader: RecordReader) -> bool:
     """Whether a run was ever logged or imported."""
-    rows = reader.query(
-        "SELECT 1 AS yes FROM study WHERE project_id = ? AND (question LIKE ? OR question LIKE ?) "
-        "LIMIT 1",
-        reader.project_id,
-        '{"tracker":%',
-        '{"import":%',
-    )
-    return bool(rows)
+    of_runs = "(question LIKE ? OR question LIKE ?)"
+    sql = f"SELECT 1 AS yes FROM study WHERE project_id = ? AND {of_runs} LIMIT 1"
+    return bool(reader.query(sql, reader.project_id, '{"tracker":%', '{"import":%'))

@@ -42,15 +42,12 @@ def _ended(reader: RecordReader, which: str, *parameters: object) -> list[dict[s
 
     ended = [state.value for state in State if state.ended]
     marks = ",".join("?" * len(ended))
-    return reader.query(
+    sql = (
         f"SELECT t.seq, {_COLUMNS} FROM trial t LEFT JOIN environment e "
         "ON e.project_id = t.project_id AND e.hash = t.environment_hash "
-        f"WHERE t.project_id = ? AND t.state IN ({marks}) AND {which} "
-        f"ORDER BY t.seq LIMIT {PIECE}",
-        reader.project_id,
-        *ended,
-        *parameters,
+        f"WHERE t.project_id = ? AND t.state IN ({marks}) AND {which} ORDER BY t.seq LIMIT {PIECE}"
     )
+    return reader.query(sql, reader.project_id, *ended, *parameters)
 
 
 def _facts(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -95,9 +92,7 @@ def _facts(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dic
             "notes": [*filter(None, [row["notes"]]), *map(note_line, notes.get(id_, ()))],
             "git_commit": row["git_commit"],
             "git_diff_hash": row["git_diff_hash"],
-            "packages": json.loads(row["packages"] or "{}"),
-            "machine": json.loads(row["machine"] or "{}"),
-            "said": json.loads(row["said"] or "{}"),
+            **{name: json.loads(row[name] or "{}") for name in ("packages", "machine", "said")},
         }
 
 

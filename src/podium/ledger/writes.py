@@ -131,14 +131,8 @@ def put_study(tx: Transaction, slot: str, question: Mapping[str, Any]) -> Study:
     study_id = value(tx, schema.study.c.id, key=study.key)
     if study_id is not None:
         return replace(study, id=study_id)
-    row = {
-        "id": study.id,
-        "key": study.key,
-        "slot": slot,
-        "question": canonical(question),
-        "created_at": now(),
-    }
-    insert(tx, schema.study, [row])
+    row = {"id": study.id, "key": study.key, "slot": slot, "question": canonical(question)}
+    insert(tx, schema.study, [{**row, "created_at": now()}])
     announce(tx, "study", [study.id])
     return study
 
@@ -347,14 +341,9 @@ def _new_epochs(tx: Transaction, ended: Ended) -> list[dict[str, Any]]:
     # Not the trial's epoch count: some trials count from 0.
     last = tx.execute(_LAST, {"project": tx.project_id, "trial": ended.task.trial_id}).scalar()
     before = -1 if last is None else int(last)
+    common = _scored(ended)
     return [
-        {
-            **_scored(ended),
-            "part": part,
-            "epoch": epoch.epoch,
-            "metric": name,
-            "value": real(reported),
-        }
+        {**common, "part": part, "epoch": epoch.epoch, "metric": name, "value": real(reported)}
         for epoch in ended.epochs
         if epoch.epoch > before
         for reported_name, reported in epoch.scores.items()
@@ -501,17 +490,12 @@ def put_evidence(tx: Transaction, evidence: Evidence) -> None:
 
 def count_look(tx: Transaction, dataset: str, interval: tuple[str, str], candidate_id: str) -> int:
     """Count one look at a sealed test; returns the number of looks, including this one."""
-    row = {
-        "dataset": dataset,
-        "interval_from": interval[0],
-        "interval_to": interval[1],
-        "candidate_id": candidate_id,
-        "created_at": now(),
-    }
-    insert(tx, schema.test_look, [row])
+    start, end = interval
+    row = {"dataset": dataset, "interval_from": start, "interval_to": end}
+    insert(tx, schema.test_look, [{**row, "candidate_id": candidate_id, "created_at": now()}])
     look = schema.test_look.c
     # Overlapping intervals share bars, so a look at one is a look at the other.
-    overlapping = (look.interval_from <= interval[1], look.interval_to >= interval[0])
+    overlapping = (look.interval_from <= end, look.interval_to >= start)
     looks = sa.func.count(sa.distinct(look.candidate_id))
     return value(tx, looks, look.dataset == dataset, *overlapping) or 0
 

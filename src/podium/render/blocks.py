@@ -97,26 +97,15 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
         label = f"{slot.metric} on validation, {better}; × pruned or failed"
         if all(value is not None for value in values):
             label = f"{slot.metric} on validation by trial, {better}"
-        drawn.append(
-            svg.history(
-                values,
-                better_of.accumulate(axis.floats(values)).tolist(),
-                title=title,
-                y_label=label,
-                reference=slot.tuning_naive,
-            )
-        )
+        best, naive = better_of.accumulate(axis.floats(values)).tolist(), slot.tuning_naive
+        drawn.append(svg.history(values, best, title=title, y_label=label, reference=naive))
     else:
         missing.append("No tuning has run yet.")
     if slot.folds:
-        drawn.append(
-            svg.dots(
-                slot.folds,
-                title="Folds of the best configs",
-                x_label=f"{slot.metric}: ○ a fold, ● the mean; {better}",
-                reference=slot.folds_naive_mean,
-            )
-        )
+        title = "Folds of the best configs"
+        label = f"{slot.metric}: ○ a fold, ● the mean; {better}"
+        naive = slot.folds_naive_mean
+        drawn.append(svg.dots(slot.folds, title=title, x_label=label, reference=naive))
     else:
         missing.append("No cross-validation has run yet.")
     if not slot.forecasts:
@@ -130,23 +119,15 @@ def charts(slot: SlotReport) -> tuple[list[str], list[str]]:
     ]
     seen = np.concatenate([np.asarray(line.y, dtype=float) for line in curves])
     seen = seen[np.isfinite(seen)]
-    wide = len(seen) > 0 and seen.min() > 0 and seen.max() > 3 * seen.min()
+    wide = bool(len(seen) > 0 and seen.min() > 0 and seen.max() > 3 * seen.min())
     # The test is shaded only where the curves start before it.
     begins = slot.test_period is not None and _day(slot.test_period[0]) > slot.equity.times[0]
     shade = None
     if slot.test_period and begins:
         shade = (_day(slot.test_period[0]), _day(slot.test_period[1]), "sealed test")
-    drawn.append(
-        svg.lines(
-            slot.equity.times,
-            curves,
-            title="Equity after costs",
-            y_label="value of the portfolio",
-            log=bool(wide),
-            shade=shade,
-        )
-    )
-    drawn.append(svg.drawdown(slot.equity.times, curves, title="Drawdown"))
+    times, title, label = slot.equity.times, "Equity after costs", "value of the portfolio"
+    drawn.append(svg.lines(times, curves, title=title, y_label=label, log=wide, shade=shade))
+    drawn.append(svg.drawdown(times, curves, title="Drawdown"))
     return drawn, missing
 
 

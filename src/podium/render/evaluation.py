@@ -337,16 +337,10 @@ def _improvements(report: EvaluationReport) -> list[Block]:
     ]
     named = [(_OVERALL[name], one) for name, one in changes.items()]
     after += [f"{name}: no percentage, because {one.reason}." for name, one in named if one.reason]
-    after += [
-        f"{name}: no interval, because {one.interval_reason}."
-        for name, one in named
-        if one.interval_reason
-    ]
-    after += [
-        f"{name}: the sign changes, so the percentage is misleading."
-        for name, one in named
-        if one.sign_changes
-    ]
+    reasons = [(name, one.interval_reason) for name, one in named if one.interval_reason]
+    after += [f"{name}: no interval, because {reason}." for name, reason in reasons]
+    misleading = "the sign changes, so the percentage is misleading"
+    after += [f"{name}: {misleading}." for name, one in named if one.sign_changes]
     columns = ["figure", "parent", "model", "difference", "improvement"]
     return [Block("Improvement over its parent", columns, rows, after)]
 

@@ -415,13 +415,12 @@ def size(count: float) -> str:
     >>> size(640), size(25_000), size(1_250_000_000)
     ('640 bytes', '25 kB', '1.2 GB')
     """
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return (
-                f"{count:.2g} {unit}" if count < 10 and unit != "bytes" else f"{count:.0f} {unit}"
-            )
-        count /= 1000
-    return f"{count:.2g} TB" if count < 10 else f"{count:.0f} TB"
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    power = 0
+    while count >= 1000 and power < len(units) - 1:
+        count, power = count / 1000, power + 1
+    digits = f"{count:.2g}" if count < 10 and power else f"{count:.0f}"
+    return f"{digits} {units[power]}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -66,13 +66,10 @@ def of_study(tx: Transaction, study_id: str) -> dict[str, Any] | None:
 
 def of_trial(tx: Transaction, trial_id: str, target: str) -> Facts | None:
     """A trial with its newest candidate; None if the record has no such trial."""
+    environment = schema.environment.c
+    is_its = environment.hash == schema.trial.c.environment_hash
     code = [
-        correlated(
-            tx,
-            schema.trial,
-            schema.environment.c[name],
-            schema.environment.c.hash == schema.trial.c.environment_hash,
-        ).label(name)
+        correlated(tx, schema.trial, environment[name], is_its).label(name)
         for name in ("git_commit", "git_diff_hash")
     ]
     row = first(tx, [*schema.trial.c, *code], id=trial_id)

@@ -167,12 +167,10 @@ class SyncPass:
 
     def restore_candidates(self) -> Iterator[str]:
         """Restore tags, metrics, versions and aliases that differ from the record."""
-        for candidate_id in differing(
-            self.ledger, self.target, self.registry, self.source.store, self.experiment.get
-        ):
-            yield _refusal(
-                "candidate", candidate_id, _error_of(self._restore_candidate, candidate_id)
-            )
+        place = self.ledger, self.target, self.registry, self.source.store
+        for candidate_id in differing(*place, self.experiment.get):
+            error = _error_of(self._restore_candidate, candidate_id)
+            yield _refusal("candidate", candidate_id, error)
 
     def _restore_candidate(self, candidate_id: str) -> None:
         trial_id = self.ledger.read(candidates.trial_of, candidate_id)

@@ -20,6 +20,8 @@ from podium.trial import BASELINE, State, curves_csv
 NAME_LENGTH, PARAM_LENGTH, TAG_LENGTH = 250, 6000, 8000
 CUT = " ...(cut)"
 STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAILED: "FAILED"}
+# Columns of a trial that are tags of its run.
+_TAGGED = ("run_id", "origin", "state", "reason", "checkpoint", "git_diff_hash")
 # Users' names of the window.
 _WINDOWS = ("window", "window_size", "sequence_length", "seq_len")
 
@@ -120,18 +122,11 @@ def trial(tx: Transaction, trial_id: str, project: str, target: str) -> Content 
     tags = {
         "podium.kind": "trial",
         "podium.trial_id": trial_id,
-        "podium.study_id": link.get("study_id"),
-        "podium.run_id": row["run_id"],
-        "podium.slot": link.get("slot"),
-        "podium.phase": link.get("phase"),
+        **{f"podium.{name}": link.get(name) for name in ("study_id", "slot", "phase")},
+        **{f"podium.{name}": row[name] for name in _TAGGED},
         "podium.project": project,
         "podium.project_id": tx.project_id,
-        "podium.origin": row["origin"],
-        "podium.state": row["state"],
-        "podium.reason": row["reason"],
         "podium.not_finite": lost,
-        "podium.checkpoint": row["checkpoint"],
-        "podium.git_diff_hash": row["git_diff_hash"],
         "mlflow.source.git.commit": row["git_commit"],
         "mlflow.source.name": _source(row, link),
         "mlflow.source.type": "LOCAL",
