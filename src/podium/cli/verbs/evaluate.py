@@ -14,11 +14,7 @@ from podium.cli.options import FILE, FOLDER, CliContext
 @click.argument("what")
 @click.option("--data", type=FILE, help="Other samples (.npz).")
 @click.option("--cost", type=FILE, help="Cost matrix: a CSV square.")
-@click.option(
-    "--attach",
-    type=FOLDER,
-    help="A bundle made elsewhere, checked and used.",
-)
+@click.option("--attach", type=FOLDER, help="A bundle made elsewhere, checked and used.")
 @options.mlflow
 @options.common
 def command(

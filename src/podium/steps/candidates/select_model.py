@@ -16,12 +16,7 @@ from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
 from podium.resolve import find_model, get_active_model_path
 from podium.steps.candidates.final_model import STEP as FINALIZE
-from podium.steps.candidates.register import (
-    JudgedModel,
-    OtherQuestionError,
-    judged_model,
-    register,
-)
+from podium.steps.candidates.register import JudgedModel, OtherQuestionError, judged_model, register
 from podium.steps.candidates.verify_checkpoint import by_score, facts_of, searched_folder, stored
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import ensure_leak_probe

@@ -50,10 +50,7 @@ def files_of(project: Project, candidate: Candidate) -> OutputFolder | None:
 
 
 def write(
-    project: Project,
-    entry: JudgedModel,
-    evidence: Mapping[str, Evidence],
-    rule: str,
+    project: Project, entry: JudgedModel, evidence: Mapping[str, Evidence], rule: str
 ) -> None:
     """Write every file where they are missing or outdated.
 

@@ -226,10 +226,7 @@ def _scores(
 
 
 def _way(
-    project: Project,
-    row: dict[str, Any],
-    trial: dict[str, Any],
-    own: dict[tuple[str, str], str],
+    project: Project, row: dict[str, Any], trial: dict[str, Any], own: dict[tuple[str, str], str]
 ) -> str:
     """Direction of a reported metric: ``min``, ``max``, or for own code ``none``."""
     if not any(task == trial["task_hash"] for task, _ in own):

@@ -68,11 +68,7 @@ def refit(project: Project, entry: JudgedModel) -> bool:
         A refit failed.
     """
     return evidence_once(
-        project,
-        entry.candidate,
-        KIND,
-        inputs(project, entry),
-        lambda: _evidence(project, entry),
+        project, entry.candidate, KIND, inputs(project, entry), lambda: _evidence(project, entry)
     )
 
 

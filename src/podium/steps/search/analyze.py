@@ -76,12 +76,7 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
             tx, data.slot, extension.tuned.split.validation_interval()
         )
         luck = selection_bias_of(
-            project,
-            data,
-            tx,
-            config_hash(chosen.family, chosen.config),
-            naive,
-            looked_at,
+            project, data, tx, config_hash(chosen.family, chosen.config), naive, looked_at
         )
     metric = data.section.metric
     if chosen is best:

@@ -25,11 +25,7 @@ from podium.space import ConfigDict
 from podium.split import Split
 from podium.stats.class_figures import confusion, rates
 from podium.steps.search import extended_files
-from podium.steps.search.handover import (
-    SETTINGS,
-    STUDY,
-    settings_of,
-)
+from podium.steps.search.handover import SETTINGS, STUDY, settings_of
 from podium.steps.search.results import ClassScores, CrossValidation, FoldScores, SearchResult
 from podium.steps.search.tune import OVERRIDES, search_left
 from podium.steps.trials import execute
@@ -283,10 +279,7 @@ def planned(project: Project, search: SearchResult, split: Split) -> list[FoldPl
     """Planned trainings of the best configs of the search, then of the baselines."""
     settings, n_folds = project.config.extend, len(split.folds)
     top = _top(
-        [one.row for one in search.finalists],
-        search.eligible,
-        settings.top,
-        search.data.direction,
+        [one.row for one in search.finalists], search.eligible, settings.top, search.data.direction
     )
     chosen = [
         (PHASE, rank, row, execute.with_epochs(row.config, settings.epochs))

@@ -181,11 +181,7 @@ def _names(space: Space) -> list[str]:
 
 
 def _sweep(
-    project: Project,
-    data: OwnData,
-    space: Space,
-    runner: Runner | None = None,
-    schedule: str = "",
+    project: Project, data: OwnData, space: Space, runner: Runner | None = None, schedule: str = ""
 ) -> SearchResult:
     settings = project.config.tune
     if schedule not in ("", _schedule.NONE) and BUDGET not in _names(space):

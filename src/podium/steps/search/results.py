@@ -354,10 +354,7 @@ class ClassScores:
         return {
             f"{what}_{label}": float(figure)
             for what, values in (("f1", self.f1), ("recall", self.recall))
-            for label, figure in (
-                ("mean", np.nanmean(values)),
-                ("std", np.nanstd(values, ddof=1)),
-            )
+            for label, figure in (("mean", np.nanmean(values)), ("std", np.nanstd(values, ddof=1)))
         }
 
 

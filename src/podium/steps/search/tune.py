@@ -74,10 +74,7 @@ class SearchProgress:
 
 @on_slot("tune")
 def tune(
-    project: Project,
-    slot: str,
-    space: Settings | None = None,
-    only: Collection[str] = (),
+    project: Project, slot: str, space: Settings | None = None, only: Collection[str] = ()
 ) -> SearchResult:
     """Search a slot's config, scored by its metric on the validation slice before the sealed test.
 
@@ -147,11 +144,7 @@ def rewritten(project: Project, result: SearchResult) -> None:
 
 def _complete(project: Project, study: Study, data: TaskData, space: Settings) -> None:
     """Put the receipt of a finished search on record, which the next verb reads."""
-    outputs = {
-        STUDY: study.id,
-        OVERRIDES: space,
-        SETTINGS: settings_of(project, "tune", "space"),
-    }
+    outputs = {STUDY: study.id, OVERRIDES: space, SETTINGS: settings_of(project, "tune", "space")}
     once(
         project, data.slot, PHASE, inputs(project, study.question, data), lambda: lambda tx: outputs
     )
