@@ -35,9 +35,7 @@ COLUMNS = {
 @click.option("--slot", help="Only what belongs to this slot.")
 @click.option("--timeframe", help="Models on bars of this length: 1H.")
 @click.option(
-    "--stage",
-    type=click.Choice([stage.value for stage in Stage]),
-    help="Models in this stage.",
+    "--stage", type=click.Choice([stage.value for stage in Stage]), help="Models in this stage."
 )
 @click.option("--where", default="", help="A filter: 'val_loss<0.02 and family=lstm'.")
 @click.option("--sort", default="", help="A name; -name for the largest first.")

@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("slots", nargs=-1)
-@click.option(
-    "--refresh",
-    is_flag=True,
-    help="Nightly job on new bars: docs/live.md.",
-)
+@click.option("--refresh", is_flag=True, help="Nightly job on new bars: docs/live.md.")
 @click.option("--from", "first", default="", help="First step; earlier ones must be complete.")
 @click.option("--to", "last", default="", help="Last step.")
 @click.option("--only", multiple=True, metavar="FAMILY", help="Search these families now.")

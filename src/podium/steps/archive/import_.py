@@ -163,9 +163,7 @@ def recognized(place: str) -> str:
         return names[0]
     if names:
         raise UsageError(
-            f"{shown} could be read by {' or '.join(names)}",
-            "one of them",
-            f"add --as {names[0]}",
+            f"{shown} could be read by {' or '.join(names)}", "one of them", f"add --as {names[0]}"
         )
     if path is not None and head(path).startswith(SQLITE):
         _require_readable(path)

@@ -116,9 +116,7 @@ class OutputFolder:
             before, aside = self.owner(), self.aside or self.place
             if self.place.exists() and not self.place.is_dir():
                 raise UsageError(
-                    f"{shown(self.place)} is a file",
-                    f"a folder for the {name}'s files",
-                    "move it",
+                    f"{shown(self.place)} is a file", f"a folder for the {name}'s files", "move it"
                 )
             if before is None and self._has_other_files():
                 self.folder = aside / owner
