@@ -23,6 +23,9 @@ from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Options of a connection in a read transaction.
+_SQLITE_READ: dict[str, Any] = {"podium_reading": True}
+_POSTGRESQL_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 # Longest time that a lost connection can block the other writers.
 IDLE_SECONDS = 300
 # Durable writes force synchronous_commit on; stronger settings of a server are kept.
@@ -131,12 +134,7 @@ class Ledger:
     def reading(self) -> Iterator[Transaction]:
         """Open one consistent read transaction, without a write lock."""
         with self._connection() as connection:
-            if self.is_sqlite:
-                connection.execution_options(podium_reading=True)
-            else:
-                connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
+            connection.execution_options(**(_SQLITE_READ if self.is_sqlite else _POSTGRESQL_READ))
             with connection.begin():
                 yield Transaction(self, connection)
 

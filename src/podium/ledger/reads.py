@@ -140,14 +140,8 @@ def curves(
 ) -> dict[str, list[float]]:
     """Values of one metric over the epochs of trials, by trial; empty where none was reported."""
     score = schema.score.c
-    rows = select(
-        tx,
-        [score.trial_id, score.value],
-        order=[score.trial_id, score.epoch],
-        trial_id=trial_ids,
-        part=part,
-        metric=metric,
-    )
+    columns, order = [score.trial_id, score.value], [score.trial_id, score.epoch]
+    rows = select(tx, columns, order=order, trial_id=trial_ids, part=part, metric=metric)
     by_trial: dict[str, list[float]] = {id_: [] for id_ in trial_ids}
     for row in rows:
         by_trial[row["trial_id"]].append(nan_if_null(row["value"]))
@@ -157,13 +151,9 @@ def curves(
 def epochs_of(tx: Transaction, trial_id: str) -> dict[int, dict[str, float]]:
     """Reported values of a trial, by epoch and reported name."""
     score = schema.score.c
-    rows = select(
-        tx,
-        [score.part, score.metric, score.epoch, score.value],
-        score.part != "best",
-        order=[score.epoch, score.part, score.metric],
-        trial_id=trial_id,
-    )
+    columns = [score.part, score.metric, score.epoch, score.value]
+    order = [score.epoch, score.part, score.metric]
+    rows = select(tx, columns, score.part != "best", order=order, trial_id=trial_id)
     epochs: dict[int, dict[str, float]] = {}
     for row in rows:
         name = f"{row['part']}_{row['metric']}".removeprefix("_")
@@ -236,13 +226,9 @@ def candidate_by_id(tx: Transaction, candidate_id: str) -> Candidate:
 def trial_of_artifact(tx: Transaction, artifact_hash: str) -> tuple[TrialRow, str] | None:
     """Trial that produced an artefact, and the newest study that looked at it."""
     trial, link = schema.trial.c, schema.study_trial.c
-    row = first(
-        tx,
-        [*_TRIAL, link.phase, link.number, link.study_id],
-        link.trial_id == trial.id,
-        order=link.seq.desc(),
-        artifact_hash=artifact_hash,
-    )
+    columns = [*_TRIAL, link.phase, link.number, link.study_id]
+    same, newest = link.trial_id == trial.id, link.seq.desc()
+    row = first(tx, columns, same, order=newest, artifact_hash=artifact_hash)
     return None if row is None else (_trial(row), row["study_id"])
 
 
@@ -252,13 +238,9 @@ def evidence_of(tx: Transaction, candidate_id: str) -> dict[str, Evidence]:
     Evidence about another artefact, or of an older schema, does not count.
     """
     own_hash = mine(tx, schema.candidate.c.artifact_hash, id=candidate_id).scalar_subquery()
+    columns, order = fields(schema.evidence, Evidence), schema.evidence.c.seq
     rows = select(
-        tx,
-        fields(schema.evidence, Evidence),
-        order=schema.evidence.c.seq,
-        candidate_id=candidate_id,
-        artifact_hash=own_hash,
-        schema=SCHEMA,
+        tx, columns, order=order, candidate_id=candidate_id, artifact_hash=own_hash, schema=SCHEMA
     )
     return {row["kind"]: _evidence(row) for row in rows}
 

@@ -432,13 +432,8 @@ def retry_trials(tx: Transaction, trial_ids: Sequence[str], actor: str) -> None:
         for table in (schema.score, schema.result):
             delete(tx, table, trial_id=id_)
         update(tx, schema.trial, {"reason": "", "state": State.RUNNING}, id=id_)
-        looks = select(
-            tx,
-            [link.study_id, link.number],
-            link.phase.not_in(BASELINES),
-            order=link.number.desc(),
-            trial_id=id_,
-        )
+        columns, newest = [link.study_id, link.number], link.number.desc()
+        looks = select(tx, columns, link.phase.not_in(BASELINES), order=newest, trial_id=id_)
         first_looks = {row["study_id"]: row for row in looks}.values()
         rows = [{**row, "phase": RETRIED, "trial_id": id_} for row in first_looks]
         insert_missing(tx, schema.study_trial, rows)
