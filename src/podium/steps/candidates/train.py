@@ -75,17 +75,15 @@ class Trained(Registered):
     data: ClassData
     trial: TrialRow
     reference: TrialRow
-    candidate: Candidate
     validation: Evidence
     output: Path
-    fresh: bool
 
     @property
     def sentence(self) -> str:
         """The candidate and its validation score against the best baseline."""
         score = against_baseline(self.trial.score, self.reference, self.data)
         known = "" if self.fresh else "; this training was on record"
-        return f"{self.title}: {self.data.section.metric} on validation {score}{known}"
+        return f"{self.candidate.title}: {self.data.section.metric} on validation {score}{known}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +204,7 @@ def _train(
         _lay_out(project, row, output, request)
     reference = baselines.best(baselines.rows_of(context), data, PHASE)
     candidate, validation = _registered(project, data, study, row, reference)
-    return Trained(data, row, reference, candidate, validation, output, fresh=here.ran)
+    return Trained(data, row, reference, validation, output, candidate=candidate, fresh=here.ran)
 
 
 class InProcessRunner(Runner):
