@@ -55,6 +55,16 @@ class Candidate:
     created_at: str
     made_by: str = "trained"
 
+    @property
+    def title(self) -> str:
+        """Slot, id, version and family, for the beginning of a sentence."""
+        return f"{self.slot}: candidate {self.id} (version {self.version}, {self.family})"
+
+    @property
+    def name(self) -> str:
+        """Version, slot and family, for messages that the id would make hard to read."""
+        return f"Version {self.version} of {self.slot} ({self.family})"
+
 
 def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
     """Bytes of the manifest file; their SHA-256 is the artefact's hash."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podium.errors import RefusedError
-from podium.hashing import digest
+from podium.hashing import digest, new_id
 
 
 class Stage(enum.StrEnum):
@@ -113,7 +113,7 @@ class Decision:
         decision.
     """
 
-    id: str
+    id: str = field(default_factory=lambda: new_id("d"))
     kind: Kind
     slot: str
     candidate_id: str

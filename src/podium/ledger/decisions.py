@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from podium.candidate import Candidate
 from podium.decision import MOVING, Decision, Kind, Stage, require_move
 from podium.errors import ConflictError
-from podium.hashing import canonical, digest, new_id
+from podium.hashing import canonical, digest
 from podium.ledger import reads, schema, writes
 from podium.ledger.ledger import Transaction, first_link, now
 from podium.ledger.statements import delete, insert, mine, select, update, value
@@ -32,7 +32,6 @@ def register(tx: Transaction, candidate: Candidate, actor: str, *, reason: str =
     insert(tx, table, [{**vars(candidate), "config": canonical(candidate.config)}])
     writes.announce(tx, "candidate", [candidate.id])
     decision = Decision(
-        id=new_id("d"),
         kind=Kind.REGISTER,
         slot=slot,
         candidate_id=candidate.id,

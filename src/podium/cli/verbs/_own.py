@@ -38,26 +38,18 @@ def code(function: options.Command) -> options.Command:
 
     return stacked(
         click.option(
-            "--command",
-            "command_line",
-            metavar="WORDS",
-            help="Own code in place of families: 'python train.py {args}'.",
+            "--command", "command_line", metavar="WORDS", help="Own code: 'python train.py {args}'."
         ),
         click.option("--metric", help="Own code: the reported metric that is optimized."),
         click.option(
-            "--direction",
-            type=click.Choice(["min", "max"]),
-            help="Own code: direction of the metric.",
+            "--direction", type=click.Choice(["min", "max"]), help="Own code: that of the metric."
         ),
         setting("tune.trials", help="Own code: number of configs."),
         setting("tune.search", help="Own code: how configs are chosen: podium list searches."),
         click.option("--name", help="Own code: its slot is own/NAME.  [default: the script's]"),
         setting("tune.seed", help="Own code: seed of the search, and PODIUM_SEED of every trial."),
         click.option(
-            "--version",
-            type=click.IntRange(1),
-            default=1,
-            help="Own code: a new version trains everything again.",
+            "--version", type=click.IntRange(1), default=1, help="Own code: a new one trains again."
         ),
         click.option(
             "--data",
@@ -100,10 +92,9 @@ def sweep(cli: CliContext, own: dict[str, Any], settings: dict[str, Any]) -> Non
             files=own["data"],
             schedule=schedule,
         )
-        root = project.root
     out, data, best = cli.out, result.data, result.best
     assert isinstance(data, OwnData)
-    answer_trials(out, result, root, "trial", "score", "epoch", "state", "config", "files")
+    answer_trials(cli, result, "trial score epoch state config files")
     placeholders = {name: f"{{{name}}}" for name in GIVEN}
     out.say(f"by hand: {shlex.join(rendered(data.code.words, best.config, placeholders))}")
     shown = best

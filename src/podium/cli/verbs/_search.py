@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +12,7 @@ from podium.cli.options import setting, stacked
 from podium.render.table import counted
 
 if TYPE_CHECKING:
-    from podium.cli.output import Output
+    from podium.cli.options import CliContext
     from podium.steps.search.results import SearchResult
 
 _RANGE = re.compile(r"(?P<low>.+?)\.\.(?P<high>[^:]+)(?P<log>:log)?")
@@ -88,25 +87,27 @@ scheduled = stacked(
 )
 
 
-def answer_trials(out: Output, result: SearchResult, root: Path, *keys: str) -> None:
+def answer_trials(cli: CliContext, result: SearchResult, keys: str) -> None:
     """Print the trials of a search, best first, then the best baseline.
 
     Parameters
     ----------
     keys : str
-        Keys of a trial in the verb's JSON, where they apply: names of columns, and the paths
-        ``model`` or ``files``; ``score`` stands for every metric of the search.
+        Keys of a trial in the verb's JSON, with spaces, where they apply: names of columns, and
+        the paths ``model`` or ``files``; ``score`` stands for every metric of the search.
     """
     from podium.steps.search.results import SHOWN
 
     metrics = [result.metric, *result.values.get(result.best.id, {})]
-    names = [name for key in keys for name in (metrics if key == "score" else [key])]
+    names = [name for key in keys.split() for name in (metrics if key == "score" else [key])]
     items = []
     for row in [*result.ranked, *([result.reference] if result.reference else [])]:
-        path = str(root / row.checkpoint) if row.checkpoint else None
+        path = str(cli.root / row.checkpoint) if row.checkpoint else None
         facts = {**result.facts(row), "model": path, "files": path}
         items.append({name: facts[name] for name in names if name in facts})
-    out.result("trials", result, items)
+    cli.out.result("trials", result, items)
     rest = len(result.trials) - SHOWN
-    if rest > 0 and not out.as_json:
-        out.say(f"{counted(rest, 'further trial')}: podium list trials --slot {result.data.slot}")
+    if rest > 0 and not cli.out.as_json:
+        cli.out.say(
+            f"{counted(rest, 'further trial')}: podium list trials --slot {result.data.slot}"
+        )

@@ -24,11 +24,11 @@ def command(cli: CliContext, slot: str | None) -> None:
     from podium.steps.search.analyze import analyze
 
     with cli.opened() as project:
-        name = project.default_slot(slot)
-        analysis = analyze(project, name)
+        analysis = analyze(project, slot)
         comparison = compared(project, analysis)
-        files = ", ".join(project.shown(path) for path in analysis.files)
-    metric, luck = analysis.extension.tuned.metric, analysis.luck
+    files = ", ".join(project.shown(path) for path in analysis.files)
+    name, metric = analysis.extension.tuned.data.slot, analysis.extension.tuned.metric
+    luck = analysis.luck
     item = {
         "slot": name,
         "family": analysis.chosen.family,
@@ -70,10 +70,10 @@ def command(cli: CliContext, slot: str | None) -> None:
         )
         if out.verbose:
             print(f"\n{luck_basis(analysis)}")
-            columns = ("figure", "value", "meaning")
-            bias = luck_rows(analysis)
-            rows = [(row.name, row.value, row.meaning) for row in bias]
-            out.answer("luck", [dict(zip(columns, row, strict=True)) for row in rows])
+            rows = luck_rows(analysis)
+            out.answer(
+                "luck", [{"figure": r.name, "value": r.value, "meaning": r.meaning} for r in rows]
+            )
     if files:
         out.say(f"files: {files}")
     out.hint(f"podium finalize {name}")

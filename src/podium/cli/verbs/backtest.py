@@ -18,11 +18,7 @@ from podium.cli.options import CliContext, setting
 )
 @setting("backtest.fee_bps", help="Fee in basis points of traded value.")
 @setting("backtest.refit_every", help="Also refit every so many bars of the test.")
-@setting(
-    "backtest.refit_window",
-    "--window",
-    help="Bars that each refit trains on.  [default: all before]",
-)
+@setting("backtest.refit_window", "--window", help="Bars of each refit.  [default: all before]")
 @click.option("--generate-signals", is_flag=True, help="Write the newest bar's target weights.")
 @options.jobs
 @options.mlflow

@@ -9,6 +9,8 @@ import click
 from podium.cli import options
 from podium.cli.options import FILE, FOLDER, CliContext
 
+FIGURES = ("precision", "recall", "f1", "pr_auc")
+
 
 @click.command()
 @click.argument("what")
@@ -35,10 +37,7 @@ def command(
         {
             "class": name,
             "samples": int(mine.support[k]),
-            "precision": float(mine.precision[k]),
-            "recall": float(mine.recall[k]),
-            "f1": float(mine.f1[k]),
-            "pr_auc": float(mine.pr_auc[k]),
+            **{figure: float(getattr(mine, figure)[k]) for figure in FIGURES},
             "naive_f1": float(naive.f1[k]),
         }
         for k, name in enumerate(mine.class_names)

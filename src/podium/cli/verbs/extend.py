@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from podium.cli import options
@@ -25,10 +23,8 @@ def command(cli: CliContext, slot: str | None, study: str) -> None:
     from podium.steps.search.extend import extend
 
     with cli.opened() as project:
-        name = project.default_slot(slot)
-        result = extend(project, name, study=study)
-        files = result.folder and project.shown(result.folder)
-    items: list[dict[str, Any]] = [
+        result = extend(project, slot, study=study)
+    items = [
         {
             "family": row.family,
             "tuned": row.tuning_score,
@@ -36,16 +32,11 @@ def command(cli: CliContext, slot: str | None, study: str) -> None:
             "standard error": row.standard_error,
             "folds": row.scores,
             "config": row.config,
-            **(
-                {"classes": {one.name: one.figures() for one in row.classes}} if row.classes else {}
-            ),
+            **row.class_figures,
         }
-        for row in [*result.configs, result.baselines[0]]
+        for _, row in result.labelled
     ]
-    for item, row in zip(items, [*result.configs, result.baselines[0]], strict=True):
-        if row.classes:
-            item["classes"] = {one.name: one.figures() for one in row.classes}
     cli.out.result("extended", result, items)
-    if files:
-        cli.out.say(f"files: {files}/")
-    cli.out.hint(f"podium analyze {name}")
+    if result.folder:
+        cli.out.say(f"files: {project.shown(result.folder)}/")
+    cli.out.hint(f"podium analyze {result.tuned.data.slot}")

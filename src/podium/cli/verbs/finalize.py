@@ -12,11 +12,7 @@ from podium.cli.options import FILE, CliContext, setting
 
 @click.command()
 @options.slot
-@click.option(
-    "--config",
-    type=FILE,
-    help="Train the config in this file: best_config.json, or one of your own.",
-)
+@click.option("--config", type=FILE, help="Train the config in a file, such as best_config.json.")
 @setting("finalize.epochs", help="Maximum epochs.")
 @setting("finalize.seeds", help="Models that differ in their seed; forecasts are averaged.")
 @click.option(

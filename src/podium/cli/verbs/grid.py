@@ -47,26 +47,20 @@ def _is_number(word: str) -> bool:
         return False
 
 
-def lists(function: options.Command) -> options.Command:
-    """The list flags and ``--set``."""
-    flags = [
-        click.option(
-            flag,
-            name,
-            multiple=True,
-            metavar="V1 V2 ...",
-            help=f"Values of {name}, with spaces or commas.",
-        )
+LIST = "Values of {}, with spaces or commas."
+lists = options.stacked(
+    *(
+        click.option(flag, name, multiple=True, metavar="V1 V2 ...", help=LIST.format(name))
         for flag, name in LISTS.items()
-    ]
-    of_any = click.option(
+    ),
+    click.option(
         "--set",
         "settings",
         multiple=True,
         metavar="NAME=V1,V2",
         help="Values of any parameter, with commas.",
-    )
-    return options.stacked(*flags, of_any)(function)
+    ),
+)
 
 
 @click.command(cls=Lists)
@@ -81,12 +75,10 @@ def lists(function: options.Command) -> options.Command:
 def command(
     cli: CliContext,
     slot: str | None,
-    learning_rate: tuple[str, ...],
-    lstm_units: tuple[str, ...],
-    batch_size: tuple[str, ...],
     settings: tuple[str, ...],
     family: str | None,
     budget: str,
+    **lists: tuple[str, ...],
 ) -> None:
     """Train every combination of some values for SLOT (or the default one), each once.
 
@@ -96,16 +88,14 @@ def command(
     from podium.resolve import get_active_model_path
     from podium.steps.search.grid import grid
 
-    typed = {"learning_rate": learning_rate, "lstm_units": lstm_units, "batch_size": batch_size}
-    values = {name: values_of(words) for name, words in typed.items() if words}
+    values = {name: values_of(words) for name, words in lists.items() if words}
     values |= named_values(settings)
     out = cli.out
     with cli.opened() as project:
-        name = project.default_slot(slot)
-        result = grid(project, name, values, family=family or "", budget=budget)
-        root = project.root
-        is_default = name == project.config.root_slot
-    answer_trials(out, result, root, "trial", "family", "score", "state", "config", "model")
+        result = grid(project, slot, values, family=family or "", budget=budget)
+    name, root = result.data.slot, project.root
+    is_default = name == project.config.root_slot
+    answer_trials(cli, result, "trial family score state config model")
     out.say(f"{counted(len(result.trials), 'config')}, {result.trained} new")
     if is_default:
         out.say(f"active model: {get_active_model_path(root)}")

@@ -60,17 +60,14 @@ def _ranking(out: Output, impacts: list[HyperparameterImpact]) -> None:
 
 
 def _one(out: Output, impact: HyperparameterImpact) -> None:
+    runs = replace(impact, groups=()).rows()
     if out.form == "json":
-        runs = [
-            {"run_id": run_id, impact.hyperparam: value, impact.metric: score}
-            for run_id, value, score in impact.runs
-        ]
         item = {**vars(impact), "runs": runs, "groups": [vars(group) for group in impact.groups]}
         item["sentence"] = item.pop("finding")
         out.answer("impact", [item])
         return
     out.lead(impact.sentence)
-    rows = impact.rows() if out.form == "table" else replace(impact, groups=()).rows()
+    rows = impact.rows() if out.form == "table" else runs
     _table(out, rows, list(rows[0]))
     _left_out(out, impact.left_out)
 

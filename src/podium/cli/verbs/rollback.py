@@ -12,10 +12,7 @@ from podium.cli.options import CliContext
 @options.slot
 @click.option("--reason", required=True, help="Recorded with the decision.")
 @click.option(
-    "--artifact",
-    "artifact_hash",
-    default="",
-    help="Beginning of the hash of the expected artefact.",
+    "--artifact", "artifact_hash", default="", help="First digits of the expected artefact's hash."
 )
 @options.common
 def command(cli: CliContext, slot: str | None, reason: str, artifact_hash: str) -> None:
@@ -28,7 +25,6 @@ def command(cli: CliContext, slot: str | None, reason: str, artifact_hash: str) 
     from podium.steps.decisions.rollback import rollback
 
     with cli.opened() as project:
-        name = project.default_slot(slot)
-        result = rollback(project, name, reason=reason, artifact_hash=artifact_hash)
+        result = rollback(project, slot, reason=reason, artifact_hash=artifact_hash)
     cli.out.result("rollback", result)
-    cli.out.hint(f"podium show {name} --history")
+    cli.out.hint(f"podium show {result.candidate.slot} --history")

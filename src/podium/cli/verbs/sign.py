@@ -23,17 +23,14 @@ def command(cli: CliContext, what: str, approve: bool, reason: str) -> None:
 
     with cli.opened() as project:
         signature = sign(project, what, reason, approve=approve)
-    verdict = {"approve": "approved", "reject": "rejected"}[signature.notes["verdict"]]
-    cli.out.lead(f"{signature.candidate_id} is {verdict} by {signature.notes['signer']}")
-    cli.out.facts(
-        "signature",
-        {
-            "candidate": signature.candidate_id,
-            "signer": signature.notes["signer"],
-            "verdict": signature.notes["verdict"],
-            "reason": signature.notes["reason"],
-            "artifact": signature.artifact_hash[:12],
-            "findings": signature.notes["seen"][:12],
-        },
-    )
+    notes = signature.notes
+    verdict = {"approve": "approved", "reject": "rejected"}[notes["verdict"]]
+    cli.out.lead(f"{signature.candidate_id} is {verdict} by {notes['signer']}")
+    item = {
+        "candidate": signature.candidate_id,
+        **{name: notes[name] for name in ("signer", "verdict", "reason")},
+        "artifact": signature.artifact_hash[:12],
+        "findings": notes["seen"][:12],
+    }
+    cli.out.facts("signature", item)
     cli.out.hint(f"podium promote {signature.candidate_id}")

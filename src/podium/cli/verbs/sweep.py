@@ -53,21 +53,16 @@ def command(
         _own.sweep(cli, own, settings_of(space))
         return
     with cli.opened() as project:
-        name = project.default_slot(slot)
         result = sweep(
             project,
-            name,
+            slot,
             mode,
             families=[one.strip() for one in (families or "").split(",") if one.strip()],
             space=settings_of(space),
             max_runs=max_runs,
             refine=refine,
         )
-        root = project.root
-    answer_trials(
-        cli.out, result, root, "trial", "family", "mode", "score", "state", "epochs", "mean", "sd",
-        "config", "model",
-    )  # fmt: skip
+    answer_trials(cli, result, "trial family mode score state epochs mean sd config model")
     larger = {"priority": "quick", "quick": "full"}.get(mode)
     if larger:
-        cli.out.hint(f"podium sweep {name} --mode {larger}")
+        cli.out.hint(f"podium sweep {result.data.slot} --mode {larger}")

@@ -27,11 +27,6 @@ def command(cli: CliContext, slot: str | None, space: tuple[str, ...]) -> None:
     from podium.steps.search.tune import tune
 
     with cli.opened() as project:
-        name = project.default_slot(slot)
-        result = tune(project, name, settings_of(space))
-        root = project.root
-    answer_trials(
-        cli.out, result, root, "trial", "family", "score", "pareto", "feasible", "state", "epochs",
-        "mean", "sd", "config",
-    )  # fmt: skip
-    cli.out.hint(f"podium extend {name}")
+        result = tune(project, slot, settings_of(space))
+    answer_trials(cli, result, "trial family score pareto feasible state epochs mean sd config")
+    cli.out.hint(f"podium extend {result.data.slot}")

@@ -37,16 +37,13 @@ STEP, VALIDATION = "finalize", "validation"
 FINAL = "final"
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Registered(Answer):
     """A candidate with its config and its files: the result of ``finalize``."""
 
     candidate: Candidate
-
-    @property
-    def title(self) -> str:
-        """Slot, id, version and family of the candidate."""
-        made = self.candidate
-        return f"{made.slot}: candidate {made.id} (version {made.version}, {made.family})"
+    fresh: bool
+    folder: Path | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """One row: the candidate, the end of its training data and its artefact."""
@@ -76,14 +73,11 @@ class FinalModel(Registered):
     """
 
     analysis: Analysis
-    candidate: Candidate
-    fresh: bool
-    folder: Path | None = None
 
     @property
     def sentence(self) -> str:
         """The candidate, and the mean of its config over the folds against the baseline."""
-        return f"{self.title}: {self.analysis.extension.compared(self.analysis.chosen)}"
+        return f"{self.candidate.title}: {self.analysis.extension.compared(self.analysis.chosen)}"
 
 
 def finalized(project: Project, analysis: Analysis, *, replace_newer: bool = False) -> FinalModel:
@@ -119,7 +113,7 @@ def trained(project: Project, analysis: Analysis) -> FinalModel:
         )
 
     made = candidate_once(project, data.slot, STEP, of, train)
-    return FinalModel(analysis, made.candidate, made.fresh)
+    return FinalModel(analysis, candidate=made.candidate, fresh=made.fresh)
 
 
 def write_files(project: Project, final: FinalModel, *, replace_newer: bool = False) -> FinalModel:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from podium import registry
-from podium.candidate import Candidate
 from podium.config import FILE
 from podium.errors import DataError, NotFoundError, Problem, Problems, UsageError, suggest
 from podium.space import ConfigDict, Space
@@ -43,16 +42,14 @@ class GivenModel(final_model.Registered):
         Its ``final_model/``.
     """
 
-    candidate: Candidate
-    fresh: bool
     missing: tuple[str, ...]
-    folder: Path | None = None
 
     @property
     def sentence(self) -> str:
         """The candidate, and the gates that refuse it without evidence from validation."""
         gates = ", ".join(self.missing) or "none"
-        return f"{self.title} has no evidence from validation; gates that refuse it: {gates}"
+        title = self.candidate.title
+        return f"{title} has no evidence from validation; gates that refuse it: {gates}"
 
 
 def finalize_config(project: Project, slot: str, path: Path) -> final_model.FinalModel | GivenModel:
@@ -98,7 +95,7 @@ def finalize_config(project: Project, slot: str, path: Path) -> final_model.Fina
     ensure_leak_probe(project, data, made.candidate)
     folder = final_files.write(project, data, split, made.candidate, replace_newer=True)
     missing = tuple(gates_that_read(project.config, slot, final_model.VALIDATION))
-    return GivenModel(made.candidate, made.fresh, missing, folder)
+    return GivenModel(missing, candidate=made.candidate, fresh=made.fresh, folder=folder)
 
 
 def _finalized_if_chosen(project: Project, slot: str, config: str) -> final_model.FinalModel | None:

@@ -25,8 +25,6 @@ from podium.hashing import digest, json_text
 from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
-from podium.registry import Direction
-from podium.render.answer import against
 from podium.runners._base import Runner, ended, family_of, parts
 from podium.sequences import Subset
 from podium.space import ConfigDict
@@ -35,7 +33,7 @@ from podium.steps.candidates.register import register
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about, put_training_marks
-from podium.steps.search.results import SearchResult, label_of
+from podium.steps.search.results import SearchResult, against_baseline
 from podium.steps.search.tune import search_left
 from podium.steps.trials import baselines, execute
 from podium.steps.trials.context import begin_study
@@ -77,22 +75,15 @@ class Trained(Registered):
     data: ClassData
     trial: TrialRow
     reference: TrialRow
-    candidate: Candidate
     validation: Evidence
     output: Path
-    fresh: bool
 
     @property
     def sentence(self) -> str:
         """The candidate and its validation score against the best baseline."""
-        score = against(
-            self.trial.score,
-            self.reference.score,
-            label_of(self.reference),
-            lower_is_better=self.data.direction is Direction.MIN,
-        )
+        score = against_baseline(self.trial.score, self.reference, self.data)
         known = "" if self.fresh else "; this training was on record"
-        return f"{self.title}: {self.data.section.metric} on validation {score}{known}"
+        return f"{self.candidate.title}: {self.data.section.metric} on validation {score}{known}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +204,7 @@ def _train(
         _lay_out(project, row, output, request)
     reference = baselines.best(baselines.rows_of(context), data, PHASE)
     candidate, validation = _registered(project, data, study, row, reference)
-    return Trained(data, row, reference, candidate, validation, output, fresh=here.ran)
+    return Trained(data, row, reference, validation, output, candidate=candidate, fresh=here.ran)
 
 
 class InProcessRunner(Runner):

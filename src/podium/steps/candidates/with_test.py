@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from podium import artifact
 from podium.candidate import Candidate
@@ -47,17 +46,14 @@ class ModelWithTest(Registered):
         Its files.
     """
 
-    candidate: Candidate
     parent: Candidate
-    fresh: bool
-    folder: Path | None = None
 
     @property
     def sentence(self) -> str:
         """The candidate, and the parent whose figures apply."""
         return (
-            f"{self.title} was trained on the sealed test too and cannot be judged there; the "
-            f"figures of {self.parent.id} apply"
+            f"{self.candidate.title} has seen the sealed test and cannot be judged there; "
+            f"the figures of {self.parent.id} apply"
         )
 
 
@@ -101,7 +97,7 @@ def finalize_with_test(
     folder = final_files.write(
         project, whole, split, made.candidate, replace_newer=True, suffix=SUFFIX
     )
-    return ModelWithTest(made.candidate, parent, made.fresh, folder)
+    return ModelWithTest(parent, candidate=made.candidate, fresh=made.fresh, folder=folder)
 
 
 def _judged(project: Project, slot: str, candidate_id: str | None) -> Candidate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from podium.steps.candidates.select_model import found_model, named_model, slot_
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
-from podium.steps.decisions.rival import rival_of
 from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.improvement import improvement_over_parent
@@ -47,9 +46,10 @@ from podium.tasks.forecast import SlotData, plugin_versions, view_of
 
 STEP = "backtest"
 AGAINST = "against_champion"
-ALWAYS_NAMED = ("fee_bps", "slippage_bps", "execution")
 # The schedule of refits is no term of trading.
 REFIT = ("refit_every", "refit_window")
+# Settings that the note of the costs omits, or names in any case.
+UNNAMED = (*REFIT, "fee_bps", "slippage_bps", "execution")
 # Figures of a backtest's table, with the factor of their unit.
 ERRORS = {"mae": "MAE", "pct_mae": "MAE, %", "r2": "R2"}
 TRADING = {
@@ -87,7 +87,7 @@ class BacktestResult(Answer):
     @property
     def sentence(self) -> str:
         """The candidate's loss on the sealed test against that of the baseline."""
-        made, test = self.candidate, self.evidence["test"]
+        test = self.evidence["test"]
         looks = int(test.scalar("looks"))
         score = against(
             test.scalar("loss"),
@@ -96,10 +96,7 @@ class BacktestResult(Answer):
             lower_is_better=True,
             p=f"p = {p_value(finite_or_none(test.scalar('dm_p_value')))}, {counted(looks, 'look')}",
         )
-        return (
-            f"{made.slot}: candidate {made.id} (version {made.version}, {made.family}) on the "
-            f"sealed test: {test.notes['metric']} {score}"
-        )
+        return f"{self.candidate.title} on the sealed test: {test.notes['metric']} {score}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Errors and trading figures: a row a figure, a column a portfolio."""
@@ -136,9 +133,8 @@ def _errors(test: Evidence, prefix: str = "") -> dict[str, float]:
 
 def _trading_figures(trading: Evidence, portfolio: str) -> dict[str, float]:
     values = trading.part(portfolio)
-    return {
-        label: factor * values[key] for key, (label, factor) in TRADING.items() if key in values
-    }
+    units = TRADING.items()
+    return {label: factor * values[key] for key, (label, factor) in units if key in values}
 
 
 def backtest(
@@ -228,7 +224,7 @@ def result(project: Project, entry: JudgedModel, rule: str) -> BacktestResult:
     """Result of a judged candidate from the record; its files are written."""
     evidence = recorded.evidence(project, entry.candidate.id)
     backtest_files.write(project, entry, evidence, rule)
-    rival = rival_of(project, entry.candidate)
+    rival = recorded.rival(project, entry.candidate)
     theirs = recorded.evidence(project, rival.id) if rival else {}
     mine, other = evidence[STEP], theirs.get(STEP)
     alike = other is not None and refit.fits(other, mine) and other.notes == mine.notes
@@ -326,7 +322,7 @@ def against_champion(project: Project, entry: JudgedModel) -> bool:
     bool
         Whether the comparison is new.
     """
-    rival = rival_of(project, entry.candidate)
+    rival = recorded.rival(project, entry.candidate)
     if rival is None:
         return False
     inputs = against_inputs(entry.data, entry.candidate, rival)
@@ -340,24 +336,20 @@ def _against(
 ) -> Callable[[Transaction], list[Evidence]]:
     data, candidate, champion = entry.data, entry.candidate, rival
 
-    def nothing(tx: Transaction) -> list[Evidence]:
-        del tx
-        return []
-
     if champion.model_type == WITH_TEST and champion.parent_id:
         # It was trained on these windows, so its parent, which was judged on them, is compared.
         champion = recorded.candidate(project, champion.parent_id)
         if champion.id == candidate.id:
-            return nothing
+            return lambda tx: []
     try:
         models = [recorded.forecaster(project, one) for one in (candidate, champion)]
     except artifact.OtherVersionError as error:
         # The gate is undecidable then; the candidate itself is judged.
         project.reporter.say(f"not compared with the champion {rival.id}: {error}")
-        return nothing
+        return lambda tx: []
     tasks = [(m.section.target, m.section.horizon, m.section.metric) for m in models]
     if tasks[0] != tasks[1] or set(models[1].tickers) != set(data.dataset.tickers):
-        return nothing
+        return lambda tx: []
     metric, windows = data.section.metric, data.test_windows
     bars = data.dataset.slice(0, len(data.view))
     forecasts = []
@@ -379,17 +371,6 @@ def _against(
         scalars["loss_difference_high"] = Scalar(spread.high, metric)
     notes = {"metric": metric, "champion": rival.id, "dm_reason": pair.test.reason or ""}
     return lambda tx: [evidence_of_test(project, tx, data, candidate, AGAINST, scalars, notes)]
-
-
-def _settings(section: BacktestSection) -> dict[str, Any]:
-    """Terms of trading that are always named or differ from their default."""
-    terms = asdict(section)
-    return {
-        part.name: terms[part.name]
-        for part in fields(section)
-        if part.name not in REFIT
-        and (part.name in ALWAYS_NAMED or terms[part.name] != part.default)
-    }
 
 
 def _plugins(section: SlotSection) -> dict[str, str]:
@@ -447,11 +428,12 @@ def _tested(
 
 def _notes(project: Project, data: SlotData) -> dict[str, str]:
     settings = project.config.backtest
-    more = "".join(
-        f", {name} {value:g}"
-        for name, value in _settings(settings).items()
-        if name not in ALWAYS_NAMED
-    )
+    terms = {
+        part.name: getattr(settings, part.name)
+        for part in fields(settings)
+        if part.name not in UNNAMED and getattr(settings, part.name) != part.default
+    }
+    more = "".join(f", {name} {value:g}" for name, value in terms.items())
     return {
         "signal": data.section.signal,
         "execution": f"decided at the close, filled at the {settings.execution.replace('_', ' ')}, "

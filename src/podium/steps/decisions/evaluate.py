@@ -43,7 +43,6 @@ from podium.stats.class_figures import log_losses
 from podium.stats.class_improvement import LOWER_IS_BETTER
 from podium.stats.classification import Evaluation
 from podium.steps.data.sequences import class_data, evaluation_data, read_like
-from podium.steps.decisions.rival import rival_of
 from podium.steps.evidence.evidence import evidence_about, put_arrays
 from podium.steps.evidence.improvement import improvement_in_classes
 from podium.steps.trials import baselines
@@ -106,7 +105,7 @@ class Evaluated(Answer):
     @property
     def sentence(self) -> str:
         """Macro-F1 of the candidate against the naive rule and the champion."""
-        made, notes = self.candidate, self.evidence.notes
+        notes = self.evidence.notes
         score = against(
             self.report.model.macro_f1,
             self.report.figures["naive"].macro_f1,
@@ -120,10 +119,7 @@ class Evaluated(Answer):
                 f"{number(self.against.scalar('champion_macro_f1'))} "
                 f"(p = {p_value(self.against.scalar('p_value'))})"
             )
-        return (
-            f"{made.slot}: candidate {made.id} (version {made.version}, {made.family}) on "
-            f"{notes['data']}: macro-F1 {score}{champion}"
-        )
+        return f"{self.candidate.title} on {notes['data']}: macro-F1 {score}{champion}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Figures overall and of each class: a row a figure, a column a model."""
@@ -261,13 +257,13 @@ def evaluate(
     study = Study(candidate.study_id or "", candidate.slot, {})
     context = StudyContext(project, study, own, own.split)
     reference = baselines.best(baselines.rows_of(context), own, "train")
-    rival = rival_of(project, candidate)
+    rival = recorded.rival(project, candidate)
     parent = recorded.candidate(project, candidate.parent_id) if candidate.parent_id else None
     name = _run_name(project, candidate) + ("" if judged.official else f"-{judged.fingerprint[:8]}")
     place = project.root / FOLDER / name
     x, lengths = judged.samples.inputs()
     report = EvaluationReport(
-        title=f"Version {candidate.version} of {candidate.slot} ({candidate.family})",
+        title=candidate.name,
         truth=judged.truth,
         probabilities=probabilities,
         class_names=own.dataset.class_names,
@@ -347,7 +343,7 @@ def inputs_of(
     project: Project, candidate: Candidate | None, judged: EvaluationData
 ) -> dict[str, Any]:
     """Inputs of an evaluation on some samples by name, without costs or a bundle."""
-    rival = rival_of(project, candidate)
+    rival = recorded.rival(project, candidate)
     return {
         "candidate": candidate and candidate.artifact_hash,
         "samples": judged.fingerprint,

@@ -23,7 +23,6 @@ from podium.errors import NotFoundError, Problems, RefusedError, UsageError, sug
 from podium.evidence import Evidence
 from podium.files import write_atomic
 from podium.gates._base import verdict
-from podium.hashing import new_id
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.render.answer import Answer
@@ -125,11 +124,9 @@ def promote(
     request = _read(project, candidate_id)
     candidate, current, policy = request.candidate, request.stage, request.policy
     champion = recorded.evidence(project, request.champion_id) if request.champion_id else None
-    folder = project.store / candidate.artifact_path
-    if target in (Stage.BETA, Stage.CHAMPION):
-        artifact.require_servable(folder, candidate.artifact_hash)
-    else:
-        artifact.verify(folder, candidate.artifact_hash)
+    serves = target in (Stage.BETA, Stage.CHAMPION)
+    check = artifact.require_servable if serves else artifact.verify
+    check(project.store / candidate.artifact_path, candidate.artifact_hash)
     start = current
     if current is target:
         return _known(project, candidate, current)
@@ -150,9 +147,8 @@ def promote(
         return Promotion(candidate, current, verdicts, refused, False, sentence)
     if outputs_of(project, candidate.slot, STEP, request.inputs(to, waive)) is not None:
         return _known(project, candidate, current)
-    verdicts = ()
+    verdicts, refused = (), False
     made: list[Decision] = []
-    refused = False
     for step in through:
         judged = judge(step)
         verdicts = tuple(_waived(project, v, waive, reason) for v in judged)
@@ -170,15 +166,11 @@ def promote(
             "created_at": now(),
         }
         made += [
-            Decision(id=new_id("d"), kind=Kind.WAIVE, accepted=True, verdicts=(before,), **common)
+            Decision(kind=Kind.WAIVE, accepted=True, verdicts=(before,), **common)
             for before, after in zip(judged, verdicts, strict=True)
             if after.result is Result.WAIVED
         ]
-        made.append(
-            Decision(
-                id=new_id("d"), kind=Kind.MOVE, accepted=not refused, verdicts=verdicts, **common
-            )
-        )
+        made.append(Decision(kind=Kind.MOVE, accepted=not refused, verdicts=verdicts, **common))
         if refused:
             break
         current = step
@@ -301,7 +293,7 @@ def demoted(project: Project, candidate: Candidate) -> Promotion | None:
         return None
     stage = Stage(last["to_stage"])
     sentence = (
-        f"{_name(candidate)} stays in {stage}, because {last['actor']} moved it there on "
+        f"{candidate.name} stays in {stage}, because {last['actor']} moved it there on "
         f"{last['created_at'][:10]} ({last['reason']})."
     )
     return Promotion(candidate, stage, (), False, False, sentence)
@@ -357,19 +349,14 @@ def _last_move(project: Project, candidate: Candidate) -> dict[str, Any] | None:
     return next(mine, None)
 
 
-def _name(candidate: Candidate) -> str:
-    return f"Version {candidate.version} of {candidate.slot} ({candidate.family})"
-
-
 def _sentence(
     candidate: Candidate, stage: Stage, verdicts: tuple[Verdict, ...], refused: bool
 ) -> str:
-    name = _name(candidate)
+    name = candidate.name
     if not refused:
         findings = {v.gate: v.finding for v in verdicts}
-        why = (
-            findings.get("beats_naive") or findings.get("macro_f1") or "; ".join(findings.values())
-        )
+        first = findings.get("beats_naive") or findings.get("macro_f1")
+        why = first or "; ".join(findings.values())
         return f"{name} is {stage}: {why}." if why else f"{name} is {stage}."
     # Several gates may lack the same evidence.
     why = "; ".join(dict.fromkeys(v.finding for v in verdicts if not v.passed))
@@ -381,7 +368,7 @@ def _dry_sentence(
 ) -> str:
     if refused:
         return _sentence(candidate, stage, verdicts, refused).replace("stays", "would stay", 1)
-    return f"{_name(candidate)} would be {to}; nothing was put on record."
+    return f"{candidate.name} would be {to}; nothing was put on record."
 
 
 def require_promoted(promotion: Promotion) -> None:
@@ -389,7 +376,7 @@ def require_promoted(promotion: Promotion) -> None:
     if promotion.refused:
         gates = ", ".join(one.gate for one in promotion.verdicts if not one.passed)
         raise RefusedError(
-            f"{_name(promotion.candidate)} is refused by {gates}",
+            f"{promotion.candidate.name} is refused by {gates}",
             fix=f"look at the evidence: podium show {promotion.candidate.id}",
         )
 

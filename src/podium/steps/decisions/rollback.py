@@ -10,7 +10,6 @@ from podium import artifact
 from podium.candidate import Candidate
 from podium.decision import Decision, Kind, Stage
 from podium.errors import DataError, NotFoundError, UsageError
-from podium.hashing import new_id
 from podium.ledger import decisions
 from podium.ledger.ledger import now
 from podium.render.answer import Answer
@@ -131,7 +130,6 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
 
     def decision(mine: Candidate, here: Stage, there: Stage) -> Decision:
         return Decision(
-            id=new_id("d"),
             kind=Kind.ROLLBACK,
             slot=slot,
             candidate_id=mine.id,
@@ -152,9 +150,7 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
         recorded_decisions = tuple(decisions.decide(tx, one) for one in made)
     write_champions(project)
     result = Rollback(candidate, holder, recorded_decisions)
-    message = (
-        f"Version {candidate.version} of {slot} ({candidate.family}) is champion again: {reason}"
-    )
+    message = f"{candidate.name} is champion again: {reason}"
     project.log.line(message, slot=slot)
     before = holder.id if holder else None
     hooks.moved(project, candidate, current, recorded_decisions[-1], before, message)

@@ -11,7 +11,7 @@ from podium.candidate import Candidate
 from podium.decision import Decision, Kind, Stage
 from podium.errors import NotFoundError, RefusedError, UsageError
 from podium.evidence import SIGNATURE, Evidence, seen
-from podium.hashing import canonical, new_id
+from podium.hashing import canonical
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.manifest import read_checked, require_hash
@@ -80,16 +80,12 @@ def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = Tr
         author = reads.author_of(tx, candidate_id)
     hashes = _signed_hashes(project, candidate, evidence)
     last = evidence.get(SIGNATURE)
-    notes = {
-        "signer": me,
-        "verdict": "approve" if approve else "reject",
-        "reason": reason.strip(),
-        **hashes,
-    }
+    verdict = "approve" if approve else "reject"
+    notes = {"signer": me, "verdict": verdict, "reason": reason.strip(), **hashes}
     if last is not None and notes.items() <= last.notes.items():
         # The same signature of the same evidence, as after a kill at the end of a command.
         return last
-    mine = {"by": me, "verdict": notes["verdict"], "at": now()}
+    mine = {"by": me, "verdict": verdict, "at": now()}
     signature = evidence_about(
         candidate,
         SIGNATURE,
@@ -105,7 +101,6 @@ def sign(project: Project, candidate_id: str, reason: str, *, approve: bool = Tr
         },
     )
     decision = Decision(
-        id=new_id("d"),
         kind=Kind.SIGN,
         slot=candidate.slot,
         candidate_id=candidate.id,

@@ -19,8 +19,7 @@ from podium.ledger.runs import Observation
 from podium.prediction import Prediction
 from podium.render import analysis_plots as plots
 from podium.split import Split
-from podium.steps.search.extended_files import tuned_order
-from podium.steps.search.impact import CHANCE, ranked
+from podium.steps.search.impact import ranked
 from podium.steps.search.results import Analysis, FoldScores, SearchResult
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import baselines
@@ -36,6 +35,8 @@ PICTURES = (
     "fold_scores.png",
     "learning_curves.png",
 )
+# Scores of the chosen config in its file, of those of the comparison.
+SCORES = ("folds", "mean", "std", "standard_error", "tuned_score", "rank", "tuned_rank")
 SCHEMA = 1
 
 
@@ -49,11 +50,11 @@ def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
     extension = analysis.extension
     metric = extension.tuned.data.section.metric
     sign = registry.direction(metric).sign
-    order = tuned_order(extension)
     rows = []
     for rank, config in enumerate(extension.configs, 1):
         gain = sign * (config.tuning_score - config.mean) / abs(config.tuning_score or math.nan)
         right = _directions(project, analysis, config)
+        tuned_rank = extension.tuned_rank(config)
         rows.append(
             {
                 "rank": rank,
@@ -61,10 +62,10 @@ def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
                 "config": config.config,
                 "chosen": config is analysis.chosen,
                 "tuned_score": config.tuning_score,
-                "tuned_rank": order.index(config) + 1,
-                "rank_change": order.index(config) + 1 - rank,
+                "tuned_rank": tuned_rank,
+                "rank_change": tuned_rank - rank,
                 "mean": config.mean,
-                "std": float(np.std(config.scores, ddof=1)),
+                "std": config.std,
                 "standard_error": config.standard_error,
                 "folds": config.scores,
                 "accuracy_improvement": right["extended"] - right["tuned"] if right else gain,
@@ -93,10 +94,8 @@ def _directions(
         # Each fold separately, as for the metric.
         return float(np.mean([_right(project, one, split, tuned) for one in rows]))
 
-    shares = {
-        "tuned": share([row], tuned.split),
-        "extended": share([*config.folds], extension.split),
-    }
+    before, after = share([row], tuned.split), share([*config.folds], extension.split)
+    shares = {"tuned": before, "extended": after}
     return shares if all(map(math.isfinite, shares.values())) else None
 
 
@@ -185,14 +184,8 @@ def _best(project: Project, analysis: Analysis, comparison: list[dict[str, Any]]
             "why": analysis.reason,
             "against_the_next": analysis.distinguishable,
             "metric": metric,
-            "direction": registry.direction(metric).verb,
-            "folds": chosen.scores,
-            "mean": chosen.mean,
-            "std": mine["std"],
-            "standard_error": chosen.standard_error,
-            "tuned_score": chosen.tuning_score,
-            "rank": mine["rank"],
-            "tuned_rank": mine["tuned_rank"],
+            "direction": data.direction.verb,
+            **{name: mine[name] for name in SCORES},
             "accuracy_improvement": mine["accuracy_improvement"],
             "accuracy_improvement_of": f"{metric}, as a part of the search's score"
             if mine["directional_accuracy"] is None
@@ -203,10 +196,7 @@ def _best(project: Project, analysis: Analysis, comparison: list[dict[str, Any]]
             "p_value_against_naive": analysis.against_naive.p_value,
             "p_value_against_naive_corrected": float(analysis.ranking.corrected[place]),
             "looked_at": analysis.looked_at,
-            "trials": {
-                "tuned": None if row is None else row.id,
-                "folds": [row.id for row in chosen.folds],
-            },
+            "trials": {"tuned": row and row.id, "folds": [one.id for one in chosen.folds]},
             "split": extension.split.hash,
             "dataset_fingerprint": data.dataset.fingerprint,
         },
@@ -217,7 +207,7 @@ def _results(analysis: Analysis, comparison: list[dict[str, Any]]) -> dict[str, 
     tuned, reference = analysis.extension.tuned, analysis.reference
     return {
         "metric": tuned.data.section.metric,
-        "direction": registry.direction(tuned.data.section.metric).verb,
+        "direction": tuned.data.direction.verb,
         "trials": len(tuned.trials),
         "naive": {**baselines.to_dict(reference), "folds": reference.scores},
         "chosen": analysis.extension.configs.index(analysis.chosen) + 1,
@@ -255,13 +245,8 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
                 config = {name: row.config[name] for name in varied}
                 runs.append(Observation(row.id, row.family, config, grounds, value))
         bars = [
-            plots.Bar(
-                one.hyperparam,
-                one.strength,
-                one.finding,
-                one.strength >= 0 and CHANCE not in one.finding,
-            )
-            for one in (ranked(runs, metric, {metric: way}) if runs else [])
+            plots.Bar(i.hyperparam, i.strength, i.finding, i.is_evident)
+            for i in (ranked(runs, metric, {metric: way}) if runs else [])
         ]
         when = f" at epoch {epochs}" if early else ""
         title = f"{slot}: association with {metric}{when}, {len(runs)} trials of {chosen.family}"
@@ -279,10 +264,8 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
         )
 
     def folds() -> bytes:
-        labels = [
-            f"{n}\n" + data.label(fold.validation)
-            for n, fold in enumerate(extension.split.folds, 1)
-        ]
+        numbered = enumerate(extension.split.folds, 1)
+        labels = [f"{n}\n{data.label(fold.validation)}" for n, fold in numbered]
         configs = [
             plots.Folds(label, c.scores, c.standard_error, c is chosen)
             for label, c in zip(named, extension.configs, strict=True)

@@ -8,9 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from podium import artifact, registry
+from podium import artifact
 from podium.errors import DataError
 from podium.files import full_disk_explained
 from podium.hashing import digest_bytes, json_file
@@ -112,10 +110,9 @@ def _results(
     project: Project, extension: CrossValidation, models: list[str | None]
 ) -> dict[str, Any]:
     metric = extension.tuned.data.section.metric
-    order = tuned_order(extension)
     return {
         "metric": metric,
-        "direction": registry.direction(metric).verb,
+        "direction": extension.tuned.data.direction.verb,
         "splitter": extension.split.name,
         "split": extension.split.hash,
         "epochs": project.config.extend.epochs,
@@ -127,7 +124,7 @@ def _results(
                 "rank": rank,
                 **_scores(config),
                 "tuned_score": config.tuning_score,
-                "tuned_rank": order.index(config) + 1,
+                "tuned_rank": extension.tuned_rank(config),
                 "best_epoch": config.epochs,
                 "model": model,
             }
@@ -143,17 +140,11 @@ def _scores(config: FoldScores) -> dict[str, Any]:
         "config": config.config,
         "folds": config.scores,
         "mean": config.mean,
-        "std": float(np.std(config.scores, ddof=1)),
+        "std": config.std,
         "standard_error": config.standard_error,
         "trials": [row.id for row in config.folds],
-        **({"classes": {c.name: c.figures() for c in config.classes}} if config.classes else {}),
+        **config.class_figures,
     }
-
-
-def tuned_order(extension: CrossValidation) -> list[FoldScores]:
-    """The extended configs in the order of their scores in the search."""
-    sign = extension.tuned.data.direction.sign
-    return sorted(extension.configs, key=lambda config: sign * config.tuning_score)
 
 
 def _bars(extension: CrossValidation, fold: Fold) -> dict[str, list[str]]:

@@ -80,6 +80,11 @@ class HyperparameterImpact(Answer):
         return -1.0 if self.eta_squared is None else self.eta_squared
 
     @property
+    def is_evident(self) -> bool:
+        """Whether the association is more than chance would show."""
+        return self.strength >= 0 and CHANCE not in self.finding
+
+    @property
     def sentence(self) -> str:
         """The family, the hyperparameter, the metric and the finding."""
         return f"{self.family}: {self.hyperparam} and {self.metric}: {self.finding}"

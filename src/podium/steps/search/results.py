@@ -159,12 +159,7 @@ class SearchResult(Answer):
         config = short({k: v for k, v in row.config.items() if k not in shared})
         score = number(self.best_score)
         if self.reference:
-            score = against(
-                self.best_score,
-                self.reference.score,
-                label_of(self.reference),
-                lower_is_better=self.data.direction is Direction.MIN,
-            )
+            score = against_baseline(self.best_score, self.reference, self.data)
         seeds = f" (mean of {len(best.scores)} seeds)" if best else ""
         epoch = f" in epoch {self.epochs[row.id]}" if row.id in self.epochs else ""
         return (
@@ -179,11 +174,7 @@ class SearchResult(Answer):
         place = {one.row.id: n for n, one in enumerate(self.finalists)}
         return sorted(
             self.trials,
-            key=lambda row: (
-                place.get(row.id, len(place)),
-                math.isnan(row.score),
-                sign * row.score,
-            ),
+            key=lambda r: (place.get(r.id, len(place)), math.isnan(r.score), sign * r.score),
         )
 
     @property
@@ -263,6 +254,15 @@ class SearchResult(Answer):
             facts = {**self.facts(self.reference), "config": short(self.reference.config)}
             rows.append({name: facts.get(name) for name in rows[0]})
         return rows
+
+
+def against_baseline(
+    score: float, baseline: TrialRow | FoldScores, data: TaskData, p: str = ""
+) -> str:
+    """A score against that of a baseline, for the end of a sentence."""
+    theirs = baseline.score if isinstance(baseline, TrialRow) else baseline.mean
+    lower = data.direction is Direction.MIN
+    return against(score, theirs, label_of(baseline), lower_is_better=lower, p=p)
 
 
 def label_of(one: Configured) -> str:
@@ -400,13 +400,24 @@ class FoldScores:
         return float(np.mean(self.scores))
 
     @property
+    def std(self) -> float:
+        """Standard deviation of the scores."""
+        return float(np.std(self.scores, ddof=1))
+
+    @property
+    def class_figures(self) -> dict[str, Any]:
+        """Figures of each class under the key ``classes``; empty without classes."""
+        return (
+            {"classes": {one.name: one.figures() for one in self.classes}} if self.classes else {}
+        )
+
+    @property
     def standard_error(self) -> float:
         """Standard error of the mean over the folds.
 
         Folds that validate the same windows are divided by `repeats`.
         """
-        independent = len(self.scores) / self.repeats
-        return float(np.std(self.scores, ddof=1) / math.sqrt(independent))
+        return self.std / math.sqrt(len(self.scores) / self.repeats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -432,23 +443,25 @@ class CrossValidation(Answer):
     folder: Path | None = None
 
     @property
+    def labelled(self) -> list[tuple[str, FoldScores]]:
+        """Each config with its label, then the best baseline."""
+        naive = self.baselines[0]
+        return [*zip(self.labels, self.configs, strict=True), (label_of(naive), naive)]
+
+    @property
     def labels(self) -> list[str]:
         """Each config by its family and the settings that vary."""
-        configs = differing([one.config for one in self.configs])[1]
-        return [
-            f"{one.family} {short(config)}".rstrip()
-            for one, config in zip(self.configs, configs, strict=True)
-        ]
+        configs = zip(self.configs, differing([c.config for c in self.configs])[1], strict=True)
+        return [f"{one.family} {short(config)}".rstrip() for one, config in configs]
+
+    def tuned_rank(self, config: FoldScores) -> int:
+        """Rank of a config by its score in the search."""
+        sign = self.tuned.data.direction.sign
+        return sorted(self.configs, key=lambda c: sign * c.tuning_score).index(config) + 1
 
     def compared(self, one: FoldScores, p: str = "") -> str:
         """Metric and mean over the folds of a config against those of the best baseline."""
-        score = against(
-            one.mean,
-            self.baselines[0].mean,
-            label_of(self.baselines[0]),
-            lower_is_better=self.tuned.data.direction is Direction.MIN,
-            p=p,
-        )
+        score = against_baseline(one.mean, self.baselines[0], self.tuned.data, p)
         return f"mean {self.tuned.metric} over {len(one.folds)} folds {score}"
 
     @property
@@ -461,11 +474,6 @@ class CrossValidation(Answer):
 
     def rows(self) -> list[dict[str, Any]]:
         """The configs, then the best baseline: scores, and F1 of each class."""
-        rows = zip(
-            [*self.labels, label_of(self.baselines[0])],
-            [*self.configs, self.baselines[0]],
-            strict=True,
-        )
         return [
             {
                 "config": label,
@@ -475,7 +483,7 @@ class CrossValidation(Answer):
                 "folds": ", ".join(map(number, one.scores)),
                 **{f"F1 of {of.name}": of.figures()["f1_mean"] for of in one.classes},
             }
-            for label, one in rows
+            for label, one in self.labelled
         ]
 
 
@@ -526,34 +534,18 @@ class Analysis(Answer):
 
     def ranked(self) -> list[RankRow]:
         """The extended configs, best first, and the best baseline."""
-        ranking, configs = self.ranking, self.extension.configs
-        tests = [
-            (finite_or_none(test.p_value), finite_or_none(corrected))
-            for test, corrected in zip(
-                ranking.against_naive, ranking.corrected.tolist(), strict=True
-            )
-        ]
+        ranking, rows = self.ranking, []
+        p_values = [test.p_value for test in ranking.against_naive]
+        tests = [*zip(p_values, ranking.corrected.tolist(), strict=True), (math.nan, math.nan)]
+        columns = (self.extension.labelled, ranking.intervals(), tests, ranking.included)
         # Intervals of another loss than the metric do not belong to the means.
         of_metric = not self.extension.tuned.data.task.loss
-        return [
-            RankRow(
-                label,
-                finite_or_none(one.mean),
-                finite_or_none(interval.low) if of_metric else None,
-                finite_or_none(interval.high) if of_metric else None,
-                *p_values,
-                in_set=None if ranking.reason else included,
-                chosen=one is self.chosen,
-            )
-            for label, one, interval, p_values, included in zip(
-                [*self.extension.labels, label_of(self.reference)],
-                [*configs, self.reference],
-                ranking.intervals(),
-                [*tests, (None, None)],
-                ranking.included,
-                strict=True,
-            )
-        ]
+        for (label, one), span, test, included in zip(*columns, strict=True):
+            bounds = (span.low, span.high) if of_metric else (math.nan, math.nan)
+            mean, low, high, p, corrected = map(finite_or_none, (one.mean, *bounds, *test))
+            in_set = None if ranking.reason else included
+            rows.append(RankRow(label, mean, low, high, p, corrected, in_set, one is self.chosen))
+        return rows
 
     def rows(self) -> list[dict[str, Any]]:
         """The configs, ``*`` the chosen one, and the best baseline: scores and tests."""
@@ -567,7 +559,5 @@ class Analysis(Answer):
                 "corrected": p_value(row.p_corrected),
                 "against the best": distinction(row),
             }
-            for row, one in zip(
-                self.ranked(), [*self.extension.configs, self.reference], strict=True
-            )
+            for row, (_, one) in zip(self.ranked(), self.extension.labelled, strict=True)
         ]

@@ -35,6 +35,22 @@ def champion(project: Project, slot: str) -> Candidate | None:
         return reads.candidate_by_id(tx, holder) if holder else None
 
 
+def rival(project: Project, candidate: Candidate | None) -> Candidate | None:
+    """The champion that a candidate is compared with; None without one, or without a candidate.
+
+    For the champion itself it is the previous one, which its first decision names; otherwise a
+    promotion would change the comparison.
+    """
+    if candidate is None:
+        return None
+    ledger = project.ledger
+    with ledger.reading() as tx:
+        holder = reads.champion_of(tx, candidate.slot)
+        if holder == candidate.id:
+            holder = reads.champion_before(tx, candidate.id)
+        return None if holder is None else reads.candidate_by_id(tx, holder)
+
+
 def stage(project: Project, candidate_id: str) -> Stage:
     """Stage of a candidate."""
     with project.ledger.reading() as tx:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from podium.ledger import reads
 from podium.steps.decisions import backtest
-from podium.steps.decisions.rival import rival_of
 from podium.steps.pipeline.slot_pipeline import EvidenceStage, Inputs, SlotPipeline
+from podium.steps.workspace import recorded
 
 
 class AgainstChampion(EvidenceStage):
@@ -17,13 +17,13 @@ class AgainstChampion(EvidenceStage):
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether the slot has a champion to compare with."""
         if slot.candidate is not None:
-            return rival_of(slot.project, slot.candidate) is not None
+            return recorded.rival(slot.project, slot.candidate) is not None
         return slot.project.ledger.read(reads.champion_of, slot.slot) is not None
 
     def inputs(self, slot: SlotPipeline) -> Inputs:
         """Both models and the test."""
         return backtest.against_inputs(
-            slot.bars, slot.candidate, rival_of(slot.project, slot.candidate)
+            slot.bars, slot.candidate, recorded.rival(slot.project, slot.candidate)
         )
 
     def make(self, slot: SlotPipeline) -> bool:

@@ -25,7 +25,7 @@ class FinalizeStage(PipelineStage):
         candidate = on_record(slot.project, slot.slot, final_model.STEP, self.inputs(slot))
         if candidate is None:
             return None
-        return FinalModel(slot.products["analyze"], candidate, fresh=False)
+        return FinalModel(slot.products["analyze"], candidate=candidate, fresh=False)
 
     def make(self, slot: SlotPipeline) -> FinalModel:
         """Both trainings and their candidate."""
