@@ -1,5 +1,6 @@
 """Help: an example that parses at the end of each verb's, and the defaults of its flags."""
 
+import re
 import shlex
 
 import click
@@ -7,7 +8,17 @@ import pytest
 
 from podium.cli.group import podium
 from podium.cli.main import run
-from podium.cli.overview import EXAMPLES, overview, verbs
+from podium.cli.overview import overview, verbs
+
+EXAMPLES = {
+    f"{name} {inner}".rstrip(): example
+    for name, path in verbs().items()
+    for inner, example in zip(
+        ["", "add", "make"] if name == "data" else [""],
+        re.findall("^Example: (.*)", path.read_text(), re.MULTILINE),
+        strict=True,
+    )
+}
 
 
 def parsed(words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from importlib import import_module
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from podium import __version__
-from podium.cli.overview import EXAMPLES, overview, verbs
+from podium.cli.overview import overview, verbs
 from podium.errors import suggest
 
 
@@ -25,14 +26,13 @@ class Verbs(click.Group):
         path = verbs().get(cmd_name)
         if path is None:
             return None
-        command: click.Command = import_module(f"podium.cli.verbs.{path.stem}").command
-        commands = {cmd_name: command}
-        if isinstance(command, click.Group):
-            commands |= {f"{cmd_name} {name}": inner for name, inner in command.commands.items()}
-        for name, one in commands.items():
-            if name in EXAMPLES:
-                # The mark keeps click from wrapping the line.
-                one.epilog = f"\b\nExample: {EXAMPLES[name]}"
+        module = import_module(f"podium.cli.verbs.{path.stem}")
+        command: click.Command = module.command
+        examples = re.findall("^Example: .*", module.__doc__ or "", re.MULTILINE)
+        inner = getattr(command, "commands", {}).values()
+        for one, example in zip([command, *inner], examples, strict=False):
+            # The mark keeps click from wrapping the line.
+            one.epilog = f"\b\n{example}"
         return command
 
     def resolve_command(

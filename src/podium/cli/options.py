@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, wraps
@@ -25,6 +26,7 @@ Decorator = Callable[[Command], Command]
 SETTINGS, FORM = "podium.settings", "podium.form"
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+PATH = click.Path(path_type=Path)
 
 
 class CliContext:
@@ -93,12 +95,12 @@ def stacked(*options: Decorator) -> Decorator:
     return decorate
 
 
-def override(*names: str, key: str, **attributes: Any) -> Decorator:
+def override(*names: str, key: str = "", **attributes: Any) -> Decorator:
     """Flag that overrides a setting, and is no argument of the verb."""
 
     def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         if value is not None:
-            ctx.meta.setdefault(SETTINGS, {})[key] = value
+            ctx.meta.setdefault(SETTINGS, {})[key or param.name] = value
 
     return click.option(*names, expose_value=False, callback=store, **attributes)
 
@@ -111,11 +113,12 @@ def setting(key: str, *names: str, **attributes: Any) -> Decorator:
     key : str
         Such as ``tune.trials``.
     names : str
-        Default: the key's last part, ``--trials``.
+        Default: the key's last part, ``--trials``; of MLflow the key, ``--mlflow-experiment``.
     attributes
         Of ``click.option``. A help that ends with ``[default: ...]`` describes the default itself.
     """
-    names = names or ("--" + key.rpartition(".")[2].replace("_", "-"),)
+    last = key if key.startswith("mlflow.") else key.rpartition(".")[2]
+    names = names or ("--" + re.sub("[._]", "-", last),)
     value = default_of(key)
     purpose, _, described = str(attributes.pop("help", "")).partition("[default: ")
     default = described.rstrip("]") or json.dumps(value).strip('"').removesuffix(".0")
@@ -158,32 +161,17 @@ workers = stacked(
     setting("runner.device", help="cpu, cuda, cuda:0,cuda:1, mps or auto; one worker a GPU."),
     override(
         "--max-time",
-        key="max_time",
         metavar="TIME",
         help="Start no trial after this time: 2h, 30m, 90s. The same command continues.",
     ),
-    override(
-        "--retry-failed",
-        key="retry_failed",
-        is_flag=True,
-        default=None,
-        help="Train failed trials again.",
-    ),
+    override("--retry-failed", is_flag=True, default=None, help="Train failed trials again."),
 )
 
 mlflow = stacked(
     setting("mlflow.enabled", "--mlflow/--no-mlflow", help="Send the runs to MLflow."),
-    setting(
-        "mlflow.tracking_uri",
-        "--mlflow-tracking-uri",
-        help="Store or server.  [default: mlflow.db here]",
-    ),
-    setting(
-        "mlflow.experiment",
-        "--mlflow-experiment",
-        help="Experiment.  [default: the project's name]",
-    ),
-    setting("mlflow.run_name", "--mlflow-run-name", help="Name of the runs this command makes."),
+    setting("mlflow.tracking_uri", help="Store or server.  [default: mlflow.db here]"),
+    setting("mlflow.experiment", help="Experiment.  [default: the project's name]"),
+    setting("mlflow.run_name", help="Name of the runs this command makes."),
 )
 
 

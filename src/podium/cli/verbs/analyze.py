@@ -1,4 +1,7 @@
-"""Judge: choose a config from the folds, with the reasons."""
+"""Judge: choose a config from the folds, with the reasons.
+
+Example: podium analyze us4/D/return
+"""
 
 from __future__ import annotations
 

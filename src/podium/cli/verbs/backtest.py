@@ -1,4 +1,7 @@
-"""Judge: score and trade the candidate on the sealed test, with costs."""
+"""Judge: score and trade the candidate on the sealed test, with costs.
+
+Example: podium backtest us4/D/return --fee-bps 10
+"""
 
 from __future__ import annotations
 

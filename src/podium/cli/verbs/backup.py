@@ -1,4 +1,7 @@
-"""Start: pack the record and its artefacts into one file."""
+"""Start: pack the record and its artefacts into one file.
+
+Example: podium backup ../demo.tar.gz
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from podium.cli.options import CliContext
 
 
 @click.command()
-@click.argument("destination", type=click.Path(path_type=Path))
+@click.argument("destination", type=options.PATH)
 @options.common
 def command(cli: CliContext, destination: Path) -> None:
     """Write podium.toml, the record, its artefacts and plugins/ into DESTINATION (.tar, .tar.gz).

@@ -1,4 +1,7 @@
-"""Start: check a dataset or a file as loading would, or a slot's champion on new bars."""
+"""Start: check a dataset or a file as loading would, or a slot's champion on new bars.
+
+Example: podium check us4
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Start: list intermediate results to remove by rule; --yes removes them."""
+"""Start: list intermediate results to remove by rule; --yes removes them.
+
+Example: podium clean --older-than 30d
+"""
 
 from __future__ import annotations
 
@@ -42,11 +45,12 @@ def command(
         if removes:
             result = clean(project, result, rules)
     verb = "removed" if removes else "would be removed"
-    total = sum(removal.bytes for removal in result.removals)
     items = [vars(removal) for removal in result.removals]
-    cli.out.lead(f"{len(items)} results, {size(total)}, {verb}" if items else "nothing to remove")
+    cli.out.lead(
+        f"{len(items)} results, {size(result.freed)}, {verb}" if items else "nothing to remove"
+    )
     if cli.out.as_json:
-        cli.out.answer("clean", [{"removals": items, "bytes": total, "removed": removes}])
+        cli.out.answer("clean", [{"removals": items, "bytes": result.freed, "removed": removes}])
     else:
         show_removals(cli.out, "clean", result.removals)
     if items and not removes:

@@ -1,4 +1,7 @@
-"""Judge: compare candidates or trials side by side."""
+"""Judge: compare candidates or trials side by side.
+
+Example: podium compare c-62vvp3ypymqdg c-p649n3ct4zn2r
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Start: name files as a dataset, or make the demo bars and the glucose windows."""
+"""Start: name files as a dataset, or make the demo bars and the glucose windows.
+
+Example: podium data add us4 data/us4 --timeframe D
+Example: podium data add us4 data/us4 --timeframe D --repair sort
+Example: podium data make glucose
+"""
 
 from __future__ import annotations
 
@@ -76,13 +81,13 @@ def command() -> None:
 
 @command.command()
 @click.argument("name")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=options.PATH)
 @understanding
 @click.option("--resample", type=click.Choice(TIMEFRAMES), help="Aggregate to coarser bars.")
 @click.option("--day-starts-at", default="", help="Start of days: 17:00.  [default: 00:00]")
 @click.option("--week-ends", type=click.Choice(["friday", "sunday"]), help="[default: friday]")
 @click.option("--adjust/--no-adjust", default=None, help="Use adj_close or factor columns.")
-@click.option("--validation", type=click.Path(path_type=Path), help="Second .npz of sequences.")
+@click.option("--validation", type=options.PATH, help="Second .npz of sequences.")
 @click.option("--copy", is_flag=True, help="Copy the files into data/NAME.")
 @options.common
 def add(cli: CliContext, name: str, paths: tuple[Path, ...], **settings: Any) -> None:

@@ -1,4 +1,7 @@
-"""Start: check versions, settings, record, hash chain, artefacts and disk."""
+"""Start: check versions, settings, record, hash chain, artefacts and disk.
+
+Example: podium doctor
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Judge: evaluate a classifier beside naive and the champion, and write a bundle for reviewers."""
+"""Judge: evaluate a classifier beside naive and the champion, and write a bundle for reviewers.
+
+Example: podium evaluate glucose/class
+"""
 
 from __future__ import annotations
 

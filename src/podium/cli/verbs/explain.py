@@ -1,4 +1,7 @@
-"""Judge: explain a gate: its question, the reason, and what to do when it refuses."""
+"""Judge: explain a gate: its question, the reason, and what to do when it refuses.
+
+Example: podium explain beats_naive --slot us4/D/return
+"""
 
 from __future__ import annotations
 

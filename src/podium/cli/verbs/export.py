@@ -1,4 +1,7 @@
-"""Start: export trials as lines, a table, Optuna studies, or a bundle with their models."""
+"""Start: export trials as lines, a table, Optuna studies, or a bundle with their models.
+
+Example: podium export --format csv --to trials.csv
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ FORMATS = ("jsonl", "sweep", "csv", "optuna-journal", "optuna-sqlite")
 
 @click.command()
 @click.argument("ids", nargs=-1)
-@click.option("--to", type=click.Path(path_type=Path), help="New file.  [default: stdout]")
+@click.option("--to", type=options.PATH, help="New file.  [default: stdout]")
 @click.option(
     "--format",
     "form",
@@ -24,9 +27,7 @@ FORMATS = ("jsonl", "sweep", "csv", "optuna-journal", "optuna-sqlite")
     help="sweep: the tracker's sweep_results.json.  [default: jsonl]",
 )
 @click.option(
-    "--bundle",
-    type=click.Path(path_type=Path),
-    help="New .tar or .tar.gz for podium import in another project.",
+    "--bundle", type=options.PATH, help="New .tar or .tar.gz for podium import in another project."
 )
 @options.common
 def command(

@@ -1,4 +1,7 @@
-"""Search: cross-validate the best configs over folds, by default walk-forward."""
+"""Search: cross-validate the best configs over folds, by default walk-forward.
+
+Example: podium extend us4/D/return --folds 8
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Ship: train the chosen config on all but the sealed test."""
+"""Ship: train the chosen config on all but the sealed test.
+
+Example: podium finalize us4/D/return
+"""
 
 from __future__ import annotations
 

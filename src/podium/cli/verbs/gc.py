@@ -1,9 +1,12 @@
-"""Start: remove models of trials by rank, age and size, and files without an owner."""
+"""Start: remove models of trials by rank, age and size, and files without an owner.
+
+Example: podium gc --keep-best 5 --older-than 30d --dry-run
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -71,12 +74,12 @@ def command(
 
 def _show(out: Output, result: Plan, verb: str) -> None:
     items = [vars(removal) for removal in result.removals]
-    total = sum(removal.bytes for removal in result.removals)
-    folders = f"{len(items)} folders, {size(total)}, {verb}" if items else "nothing to remove"
+    folders = (
+        f"{len(items)} folders, {size(result.freed)}, {verb}" if items else "nothing to remove"
+    )
     out.lead(f"{folders}; {result.stay} models, {size(result.bytes)}, stay")
     if out.as_json:
-        facts: dict[str, Any] = {"stay": result.stay, "bytes": result.bytes}
-        out.answer("gc", [{"removals": items, "remarks": result.remarks, **facts}])
+        out.answer("gc", [{**vars(result), "removals": items}])
         return
     show_removals(out, "gc", result.removals)
     for remark in result.remarks:

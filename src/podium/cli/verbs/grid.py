@@ -1,4 +1,7 @@
-"""Search: train every config of a grid, keep and log each model."""
+"""Search: train every config of a grid, keep and log each model.
+
+Example: podium grid us4/D/return --set learning_rate=0.001,0.003
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Judge: association of hyperparameters with a metric."""
+"""Judge: association of hyperparameters with a metric.
+
+Example: podium impact learning_rate --family lstm
+"""
 
 from __future__ import annotations
 

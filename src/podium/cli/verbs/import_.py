@@ -1,9 +1,12 @@
-"""Start: import runs of other tools, or a bundle of another project."""
+"""Start: import runs of other tools, or a bundle of another project.
+
+Example: podium import sweep_results.json --slot us4/D/return --dry-run
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,16 +35,7 @@ SHOWN = 20
 )
 @click.option("--dry-run", is_flag=True, help="Show what is new; write nothing.")
 @options.common
-def command(
-    cli: CliContext,
-    place: str,
-    importer: str | None,
-    slot: str | None,
-    study: str | None,
-    experiment: str | None,
-    trust_pickle: bool,
-    dry_run: bool,
-) -> None:
+def command(cli: CliContext, place: str, dry_run: bool, **chosen: Any) -> None:
     """Import FILE_OR_URL: new runs are written, and importing them again adds nothing.
 
     A sweep_results.json, an experiments_log.jsonl, an Optuna journal, database or pickle, an
@@ -51,16 +45,7 @@ def command(
 
     out = cli.out
     with cli.opened() as project:
-        result = import_(
-            project,
-            place,
-            importer=importer,
-            slot=slot,
-            dry_run=dry_run,
-            study=study,
-            experiment=experiment,
-            trust_pickle=trust_pickle,
-        )
+        result = import_(project, place, dry_run=dry_run, **chosen)
         declared = project.config.metrics
     if dry_run:
         out.say("dry run: nothing was written")
@@ -69,21 +54,19 @@ def command(
         if result.bundle.put.added["candidate"] and not dry_run:
             out.hint("podium list candidates")
         return
-    out.answer(
-        "imports",
-        [
-            {
-                "source": group.source,
-                "read by": result.importer,
-                "slot": result.slot or None,
-                "new": group.new,
-                "known before": group.known,
-                "left out": len(group.problems),
-                **({"why left out": group.problems} if out.as_json else {}),
-            }
-            for group in result.groups
-        ],
-    )
+    items = [
+        {
+            "source": group.source,
+            "read by": result.importer,
+            "slot": result.slot or None,
+            "new": group.new,
+            "known before": group.known,
+            "left out": len(group.problems),
+            **({"why left out": group.problems} if out.as_json else {}),
+        }
+        for group in result.groups
+    ]
+    out.answer("imports", items)
     problems = [problem for group in result.groups for problem in group.problems]
     for problem in problems[:SHOWN]:
         out.say(problem)

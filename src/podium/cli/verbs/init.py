@@ -1,4 +1,7 @@
-"""Start: create a project; --demo adds real data and two slots."""
+"""Start: create a project; --demo adds real data and two slots.
+
+Example: podium init demo --demo
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from podium.cli.output import Output
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=options.PATH)
 @click.option("--demo", is_flag=True, help="Daily bars of four US stocks and two slots.")
 @click.option(
     "--compat",

@@ -1,4 +1,7 @@
-"""Judge: test a family, feature, splitter, signal, target or file for look-ahead leaks."""
+"""Judge: test a family, feature, splitter, signal, target or file for look-ahead leaks.
+
+Example: podium leak features/log_return --slot us4/D/return
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Judge: list slots, candidates, trials, decisions, families, gates and more."""
+"""Judge: list slots, candidates, trials, decisions, families, gates and more.
+
+Example: podium list trials --slot us4/D/return --sort score --limit 5
+"""
 
 from __future__ import annotations
 
@@ -43,14 +46,7 @@ COLUMNS = {
 @click.option("--limit", type=int, default=50, show_default=True, help="Maximum number of rows.")
 @options.common
 def command(
-    cli: CliContext,
-    kind: str,
-    slot: str | None,
-    timeframe: str | None,
-    stage: str | None,
-    where: str,
-    sort: str,
-    limit: int,
+    cli: CliContext, kind: str, slot: str | None, where: str, sort: str, limit: int, **tags: Any
 ) -> None:
     """List items of one KIND, newest first.
 
@@ -69,7 +65,7 @@ def command(
         members = registry.describe(kind)
         out.answer(kind, [{"name": name, "what": what} for name, what in members.items()])
         return
-    if (timeframe or stage) and kind not in MODELS:
+    if any(tags.values()) and kind not in MODELS:
         raise UsageError(f"--timeframe and --stage are not for {kind}", "podium list models")
     if kind not in ("slots", "models") and kind not in TABLES:
         known = ["slots", "models", *TABLES, *registry.KINDS]
@@ -81,19 +77,18 @@ def command(
         out.answer("slots", _slots(config, reader))
         return
     if kind in MODELS:
-        items = models(reader, slot=slot, where=where, sort=sort, timeframe=timeframe, stage=stage)
+        items = models(reader, slot=slot, where=where, sort=sort, **tags)
         items = items[:limit] if limit >= 0 else items
     else:
         items = reader.rows(kind, slot=slot, where=where, sort=sort, limit=limit)
     if kind == "trials" and out.form in ("json", "jsonl"):
         notes = notes_of(reader, [item["id"] for item in items])
         items = [{**item, "dated_notes": notes.get(item["id"], [])} for item in items]
-    columns = COLUMNS[kind]
     if not items and (where or slot):
         out.say(f"no {kind} match {where or slot}")
     if kind == "trials" and sort:
         _warn_of_ranking(out, items)
-    out.listing(kind, items, columns)
+    out.listing(kind, items, COLUMNS[kind])
 
 
 def _warn_of_ranking(out: Output, trials: list[dict[str, Any]]) -> None:

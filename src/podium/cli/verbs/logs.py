@@ -1,4 +1,7 @@
-"""Search: list the logs of commands on slots, print one, or follow a running one."""
+"""Search: list the logs of commands on slots, print one, or follow a running one.
+
+Example: podium logs last --follow
+"""
 
 from __future__ import annotations
 

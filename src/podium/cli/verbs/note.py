@@ -1,4 +1,7 @@
-"""Judge: add a note to a trial, a candidate or any other id."""
+"""Judge: add a note to a trial, a candidate or any other id.
+
+Example: podium note c-62vvp3ypymqdg 'worst in the crash of 2008'
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Serve: forecast the newest bar, or classify samples, with a champion or the active model."""
+"""Serve: forecast the newest bar, or classify samples, with a champion or the active model.
+
+Example: podium predict us4/D/return --bars 5
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,11 @@ from podium.errors import UsageError
 def command(
     cli: CliContext,
     slot: str | None,
-    candidate: str | None,
-    model_path: str | None,
     bars: int,
     since: str,
     storing: bool,
     data: Path | None,
+    **model: str | None,
 ) -> None:
     """Forecast the newest bars with SLOT's champion; without SLOT, with the grids' active model.
 
@@ -42,7 +44,7 @@ def command(
     from podium.steps.serving.predict import classify, predict, store_forecasts
 
     with cli.opened() as project:
-        if storing and (candidate or model_path or data):
+        if storing and (any(model.values()) or data):
             raise UsageError(
                 "--store is given with a model or samples",
                 "a slot, whose champion's forecasts are stored",
@@ -53,12 +55,9 @@ def command(
             for stored in store_forecasts(project, slot, since):
                 cli.out.say(stored.sentence)
         if data is not None:
-            classes = classify(project, slot, data, candidate=candidate, model_path=model_path)
-            cli.out.result("predictions", classes)
+            cli.out.result("predictions", classify(project, slot, data, **model))
             return
-        forecast = predict(
-            project, slot, candidate=candidate, model_path=model_path, bars=bars, since=since
-        )
+        forecast = predict(project, slot, bars=bars, since=since, **model)
     rows = forecast.rows()
     several = len({row["decided_at"] for row in rows}) > 1
     columns = [name for name in rows[0] if several or name != "decided_at"]

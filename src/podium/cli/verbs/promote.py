@@ -1,4 +1,7 @@
-"""Ship: move a candidate to a stage; gates decide, and the record keeps the reasons."""
+"""Ship: move a candidate to a stage; gates decide, and the record keeps the reasons.
+
+Example: podium promote us4/D/return
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Judge: train a trial or candidate again and compare every result to the bit."""
+"""Judge: train a trial or candidate again and compare every result to the bit.
+
+Example: podium reproduce c-62vvp3ypymqdg
+"""
 
 from __future__ import annotations
 

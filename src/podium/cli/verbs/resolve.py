@@ -1,4 +1,7 @@
-"""Serve: print the folder of a slot's champion, its hash checked."""
+"""Serve: print the folder of a slot's champion, its hash checked.
+
+Example: podium resolve us4/D/return
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Start: unpack a backup into a new project, every hash checked."""
+"""Start: unpack a backup into a new project, every hash checked.
+
+Example: podium restore demo.tar.gz restored
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from podium.cli.output import Output
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("source", type=options.PATH)
+@click.argument("folder", type=options.PATH)
 @options.loudness
 def command(source: Path, folder: Path, quiet: bool) -> None:
     """Unpack the project of the backup SOURCE in FOLDER, which must be new or empty."""

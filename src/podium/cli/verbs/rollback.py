@@ -1,4 +1,7 @@
-"""Ship: make the previous champion champion again; the record keeps who decided and why."""
+"""Ship: make the previous champion champion again; the record keeps who decided and why.
+
+Example: podium rollback us4/D/return --reason 'errors have grown'
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Start: take every slot from search to decision; steps that are up to date are skipped."""
+"""Start: take every slot from search to decision; steps that are up to date are skipped.
+
+Example: podium run us4/D/return --to extend
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,7 @@ if TYPE_CHECKING:
 @options.mlflow
 @options.common
 def command(
-    cli: CliContext,
-    slots: tuple[str, ...],
-    refresh: bool,
-    first: str,
-    last: str,
-    only: tuple[str, ...],
-    keep_going: bool,
-    explain: bool,
+    cli: CliContext, slots: tuple[str, ...], refresh: bool, explain: bool, **part: Any
 ) -> None:
     """Tune, extend, analyze, finalize, backtest and request promotion, for SLOTS or all.
 
@@ -48,7 +44,8 @@ def command(
     code 0; podium promote ends with 4.
     """
     out = cli.out
-    whole = not (first or last or only)
+    keep_going: bool = part.pop("keep_going")
+    whole = not any(part.values())
     if refresh:
         if not whole or keep_going or explain:
             raise UsageError(
@@ -69,10 +66,9 @@ def command(
         from podium.steps.pipeline import run
 
         if explain:
-            plan = run.explain(project, slots, first=first, last=last, only=only)
-            _show_plan(out, [vars(one) for one in plan])
+            _show_plan(out, [vars(one) for one in run.explain(project, slots, **part)])
             return
-        result = run.run(project, slots, first=first, last=last, only=only, keep_going=keep_going)
+        result = run.run(project, slots, keep_going=keep_going, **part)
         decided = whole and not result.failures and bool(result.report.slots)
         decided_run = run.to_known(project, result) if decided else None
     if decided_run is not None:

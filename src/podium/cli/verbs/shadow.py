@@ -1,4 +1,7 @@
-"""Serve: store forecasts of a challenger beside the champion's; podium check compares them."""
+"""Serve: store forecasts of a challenger beside the champion's; podium check compares them.
+
+Example: podium shadow us4/D/return c-62vvp3ypymqdg --reason 'lower error'
+"""
 
 from __future__ import annotations
 

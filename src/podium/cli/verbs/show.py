@@ -1,4 +1,7 @@
-"""Judge: show an item by its id, a slot with its history, or the config."""
+"""Judge: show an item by its id, a slot with its history, or the config.
+
+Example: podium show us4/D/return --history
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Ship: sign the evidence of a candidate, for or against it."""
+"""Ship: sign the evidence of a candidate, for or against it.
+
+Example: podium sign c-62vvp3ypymqdg --approve --reason 'errors are of quiet days'
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Serve: target weights of the newest bars, dated, with the model that gave them."""
+"""Serve: target weights of the newest bars, dated, with the model that gave them.
+
+Example: podium signals us4/D/return --since 2013-01-01
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,7 @@ from podium.cli.options import CliContext
 @click.option("--model-path", help="Any path into a model's folder, in place of the champion.")
 @options.forms("table", "json", "csv")
 @options.common
-def command(
-    cli: CliContext,
-    slot: str | None,
-    since: str | None,
-    candidate: str | None,
-    model_path: str | None,
-) -> None:
+def command(cli: CliContext, slot: str | None, since: str | None, **model: str | None) -> None:
     """Target weights by SLOT's champion, as its backtest trades them; nothing is trained.
 
     A weight is a fraction of equity, negative for a short position. It is decided at the close of
@@ -31,7 +28,7 @@ def command(
 
     out = cli.out
     with cli.opened() as project:
-        weights = signals(project, slot, since=since, candidate=candidate, model_path=model_path)
+        weights = signals(project, slot, since=since, **model)
     if out.form == "csv":
         out.say(weights.sentence)
         out.listing("signals", weights.rows(), COLUMNS)

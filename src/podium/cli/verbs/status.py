@@ -1,4 +1,7 @@
-"""Search: list running steps with their progress, best score and time left."""
+"""Search: list running steps with their progress, best score and time left.
+
+Example: podium status
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Search: stop running steps from another terminal."""
+"""Search: stop running steps from another terminal.
+
+Example: podium stop us4/D/return
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Search: train a list of configs of each family, or search with a command of your own."""
+"""Search: train a list of configs of each family, or search with a command of your own.
+
+Example: podium sweep us4/D/return --max-runs 40
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Search: update users' files and MLflow from the record."""
+"""Search: update users' files and MLflow from the record.
+
+Example: podium sync --check
+"""
 
 from __future__ import annotations
 

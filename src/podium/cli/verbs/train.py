@@ -1,4 +1,7 @@
-"""Search: train one config of a family, with its checkpoints and its record."""
+"""Search: train one config of a family, with its checkpoints and its record.
+
+Example: podium train bilstm --slot glucose/class --learning-rate 0.003
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Search: tune a slot's config on its validation slice, beside the baselines."""
+"""Search: tune a slot's config on its validation slice, beside the baselines.
+
+Example: podium tune us4/D/return --trials 48
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Judge: start MLflow's pages on the store of this project."""
+"""Judge: start MLflow's pages on the store of this project.
+
+Example: podium ui --port 5001
+"""
 
 from __future__ import annotations
 

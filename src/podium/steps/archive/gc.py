@@ -110,6 +110,11 @@ class Plan:
     bytes: int
     remarks: tuple[str, ...] = ()
 
+    @property
+    def freed(self) -> int:
+        """Bytes of the removals."""
+        return sum(removal.bytes for removal in self.removals)
+
 
 def plan(project: Project, rules: GcRules | None = None) -> Plan:
     """Plan what ``collect`` removes; nothing is changed.

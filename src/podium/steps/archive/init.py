@@ -13,25 +13,6 @@ from podium.errors import ConflictError
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import new_id
 
-_TEMPLATE = """\
-# What podium may set here: podium show config; every key: docs/config.md.
-
-[project]
-name = {name}
-id = "{id}"
-
-# [datasets.prices]
-# path = "data/prices"          # one <ticker>.csv: date,open,high,low,close,volume,adj_close
-# tickers = ["AAA", "BBB"]
-# timeframe = "D"
-
-# [slots."prices/D/volatility"]
-# dataset = "prices"
-# target = "volatility"
-# horizon = 5
-# features = ["log_return", "log_volatility:21"]
-# test_from = "2024-01-01"
-"""
 _IGNORED = (
     ".podium/",
     "hyperparameter_tuning_results/",
@@ -104,13 +85,12 @@ def _create(folder: Path, demo: bool) -> None:
     if demo:
         for source in (shipped / "us4").iterdir():
             write_atomic(folder / "data" / "us4" / source.name, source.read_bytes())
-        text = (shipped / "podium.toml").read_text(encoding="utf-8").replace("@id@", new_id("p"))
-    else:
-        name = json.dumps(folder.name, ensure_ascii=False)
-        text = _TEMPLATE.format(name=name, id=new_id("p"))
+    template = shipped / ("podium.toml" if demo else "template.toml")
+    name = json.dumps(folder.name, ensure_ascii=False)
+    text = template.read_text(encoding="utf-8").replace("@id@", new_id("p"))
     _ignore(folder / ".gitignore")
     # Last, so that a folder with a podium.toml is a complete project.
-    _write_once(folder / FILE, text)
+    _write_once(folder / FILE, text.replace('"@name@"', name))
 
 
 def _ignore(path: Path) -> None:

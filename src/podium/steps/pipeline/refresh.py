@@ -27,6 +27,7 @@ from podium.steps.pipeline.run import run
 from podium.steps.serving.check_slot import check_slot
 from podium.steps.serving.predict import store_forecasts
 from podium.steps.workspace import hooks, recorded
+from podium.steps.workspace.log import is_stop
 from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
 
@@ -78,9 +79,8 @@ class Refreshed(Answer):
     def sentence(self) -> str:
         """Number of slots, and the slots with an error."""
         failed = ", ".join(slot.slot for slot in self.slots if slot.error)
-        return f"{counted(len(self.slots), 'slot')} refreshed" + (
-            f"; not finished: {failed}" if failed else ""
-        )
+        left = f"; not finished: {failed}" if failed else ""
+        return f"{counted(len(self.slots), 'slot')} refreshed{left}"
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a slot: its name and its notes."""
@@ -126,8 +126,7 @@ def _guarded(project: Project, slot: str) -> SlotRefreshed:
             return _samples(project, slot)
         return _forecast(project, slot)
     except PodiumError as error:
-        if not error.exit_code or error.exit_code > 128:
-            # A stop request or the end of --max-time is no failure.
+        if is_stop(error):
             raise
         message = str(error.problems[0])
         more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""

@@ -6,21 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from podium import __version__
-from podium.errors import (
-    NotFoundError,
-    PodiumError,
-    Problem,
-    Problems,
-    StoppedError,
-    TimeOverError,
-    UsageError,
-    suggest,
-)
+from podium.errors import NotFoundError, PodiumError, Problems, UsageError
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger.ledger import now
@@ -29,17 +20,9 @@ from podium.render.run import run_dict, run_markdown, run_page, summary_rows
 from podium.render.table import counted
 from podium.render.values import RunReport
 from podium.steps.pipeline import preflight as checklist
-from podium.steps.pipeline import run_report
+from podium.steps.pipeline import run_report, slot_pipeline
 from podium.steps.pipeline.run_cache import KnownRun, step_rows
-from podium.steps.pipeline.slot_pipeline import (
-    DONE,
-    TO_DO,
-    Need,
-    PipelineStage,
-    SlotPipeline,
-    StageStatus,
-    plan,
-)
+from podium.steps.pipeline.slot_pipeline import DONE, PipelineStage, SlotPipeline, StageStatus
 from podium.steps.pipeline.stages import GROUPS, OTHER_NAMES, stages_of
 from podium.steps.trials.once import FIRST
 from podium.steps.workspace import hooks, log, recorded
@@ -144,11 +127,9 @@ class Range:
         """
         known = [*GROUPS, *OTHER_NAMES]
         ends = {"--from": first or GROUPS[0], "--to": last or GROUPS[-1]}
-        problems = [
-            Problem(f"{flag} is '{name}', which is no step", fix=suggest(name, known))
-            for flag, name in ends.items()
-            if name not in known
-        ]
+        problems = Problems()
+        for flag, name in ends.items():
+            problems.require_known(name, known, f"{flag} is '{name}', which is no step")
         UsageError.raise_for(problems)
         first, last = (OTHER_NAMES.get(name, name) for name in ends.values())
         if GROUPS.index(first) > GROUPS.index(last):
@@ -264,16 +245,14 @@ def explain(
     begun = project.reader.exists
     for slot in pipelines:
         try:
-            statuses = plan(slot, stages_of(slot.task)) if begun else _unbegun(slot)
-            for stage, status in statuses:
+            plan = slot_pipeline.plan(slot, stages_of(slot.task)) if begun else _unbegun(slot)
+            for stage, status in plan:
                 place = steps.place(stage)
                 # Parts of a group are named only where the group itself has nothing to do.
                 hidden = stage.quiet and (status.done or status.why.startswith("after "))
                 if place > 0 or (place < 0 and status.done) or hidden:
                     continue
-                outcomes.append(
-                    StageOutcome(slot.slot, stage.name, status.state, status.progress, status.why)
-                )
+                outcomes.append(StageOutcome(slot.slot, stage.name, *astuple(status)))
         except PodiumError as error:
             outcomes.append(StageOutcome(slot.slot, "", FAILED, why=str(error)))
     return outcomes
@@ -284,7 +263,7 @@ def _unbegun(slot: SlotPipeline) -> list[tuple[PipelineStage, StageStatus]]:
     checklist.require_inputs(slot)
     stages = [stage for stage in stages_of(slot.task) if not stage.quiet]
     return [
-        (stage, StageStatus(TO_DO, why=f"after {before.name}" if before else FIRST))
+        (stage, stage.left("", f"after {before.name}" if before else FIRST, begun=False))
         for before, stage in zip((None, *stages), stages, strict=False)
     ]
 
@@ -299,8 +278,7 @@ def _pipelines(
     known = {family for of in families.values() for family in of}
     problems = Problems()
     for name in only:
-        unknown = f"--only {name}: no chosen slot has that family"
-        problems.require_known(name, known, unknown)
+        problems.require_known(name, known, f"--only {name}: no chosen slot has that family")
     if only and steps.first != GROUPS[0]:
         problems.add(
             f"--only chooses families to search, and --from {steps.first} takes the search from "
@@ -314,10 +292,8 @@ def _pipelines(
         if only and not mine:
             project.reporter.say(f"{name}: skipped, as it has none of these families")
         else:
-            # All families are a whole search.
-            pipelines.append(
-                SlotPipeline(project, name, mine if len(mine) < len(families[name]) else ())
-            )
+            is_whole = len(mine) == len(families[name])
+            pipelines.append(SlotPipeline(project, name, () if is_whole else mine))
     return pipelines
 
 
@@ -338,9 +314,9 @@ class _ActiveRun:
         """With ``keep_going`` record an error as the slot's outcome, else raise it."""
         try:
             yield
-        except (StoppedError, TimeOverError):
-            raise
         except PodiumError as error:
+            if log.is_stop(error):
+                raise
             if not self.keep_going:
                 self._report_failure(slot, others)
                 raise
@@ -358,7 +334,7 @@ class _ActiveRun:
     def check(self, slots: Sequence[SlotPipeline]) -> None:
         """Check the inputs and the disk space of every slot before anything is trained."""
         errors: dict[str, PodiumError] = {}
-        needs: dict[str, list[Need]] = {}
+        needs: dict[str, list[slot_pipeline.Need]] = {}
 
         def count_needs(slot: SlotPipeline) -> None:
             all_needs = [stage.need(slot) for stage in self._due(slot) if stage.trains]
@@ -387,7 +363,7 @@ class _ActiveRun:
             A stage before the range is not complete.
         """
         due = []
-        for stage, status in plan(slot, stages_of(slot.task)):
+        for stage, status in slot_pipeline.plan(slot, stages_of(slot.task)):
             place = self.steps.place(stage)
             if status.done or place > 0:
                 continue

@@ -11,16 +11,7 @@ from podium.evidence import Evidence
 from podium.ledger import reads
 from podium.portfolio import periods_per_year
 from podium.record import finite_or_none
-from podium.render.values import (
-    ClassRow,
-    EquityCurves,
-    FoldRow,
-    GateRow,
-    SelectionBiasRow,
-    SlotReport,
-    TuningPoint,
-    Verdict,
-)
+from podium.render import values
 from podium.steps.decisions.backtest import BENCHMARKS, BacktestResult
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
@@ -34,7 +25,7 @@ from podium.tasks.forecast import SlotData
 FIGURES = ("macro_f1", "accuracy", "balanced_accuracy", "log_loss")
 
 
-def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
+def slot_report(project: Project, made: Mapping[str, Any]) -> values.SlotReport:
     """Report on one slot: all figures behind its verdict.
 
     Parameters
@@ -52,7 +43,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
         judged = _sealed_test(project, data, made["results"], promotion)
     elif isinstance(made.get("backtest"), Evaluated):
         judged = _evaluation(data, made["backtest"], promotion)
-    return SlotReport(
+    return values.SlotReport(
         slot=data.slot,
         task=data.section.task,
         dataset=data.dataset.name,
@@ -62,7 +53,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
         verdict=_verdict(promotion),
         sentence=promotion.sentence,
         gates=[
-            GateRow(v.gate, v.result.value, v.finding, _limits(v.limits))
+            values.GateRow(v.gate, v.result.value, v.finding, _limits(v.limits))
             for v in promotion.verdicts
         ],
         family=candidate.family,
@@ -72,17 +63,17 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> SlotReport:
         trials_counted=analysis.looked_at,
         validation=(analysis.chosen.mean, analysis.reference.mean),
         tuning=[
-            TuningPoint(row.number, row.family, finite_or_none(row.score), row.state.value)
+            values.TuningPoint(row.number, row.family, finite_or_none(row.score), row.state.value)
             for row in tuned.trials
         ],
         tuning_naive=tuned.reference_score,
         folds=[
-            FoldRow(row.label, one.scores, one.mean, row.chosen)
+            values.FoldRow(row.label, one.scores, one.mean, row.chosen)
             for row, one in zip(ranking, every, strict=True)
         ],
         folds_naive_mean=analysis.reference.mean,
         classes=[
-            ClassRow(one.name, **{k: finite_or_none(v) for k, v in one.figures().items()})
+            values.ClassRow(one.name, **{k: finite_or_none(v) for k, v in one.figures().items()})
             for one in analysis.chosen.classes
         ],
         ranking=ranking,
@@ -160,7 +151,7 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
     }
 
 
-def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
+def luck_rows(analysis: Analysis) -> list[values.SelectionBiasRow]:
     """Figures on the selection bias of the choice among all configs ever scored."""
     luck, data = analysis.luck, analysis.extension.tuned.data
     loss = "loses money" if luck.basis == "returns" else "loses more than naive"
@@ -198,7 +189,8 @@ def luck_rows(analysis: Analysis) -> list[SelectionBiasRow]:
         ("distinguishable from the best", luck.distinguishable, apart),
     ]
     return [
-        SelectionBiasRow(name, finite_or_none(value), meaning) for name, value, meaning in figures
+        values.SelectionBiasRow(name, finite_or_none(value), meaning)
+        for name, value, meaning in figures
     ]
 
 
@@ -215,7 +207,7 @@ def luck_basis(analysis: Analysis) -> str:
     )
 
 
-def _verdict(promotion: Promotion) -> Verdict:
+def _verdict(promotion: Promotion) -> values.Verdict:
     if promotion.refused:
         return "refused"
     if promotion.stage is not Stage.CHAMPION:
@@ -231,12 +223,12 @@ def _commands(slot: str, candidate_id: str, stage: Stage) -> list[str]:
     return ["podium list candidates", f"podium show {candidate_id}", predict]
 
 
-def _curves(project: Project, trading: Evidence) -> EquityCurves:
+def _curves(project: Project, trading: Evidence) -> values.EquityCurves:
     with project.ledger.reading() as tx:
         times, mine, equal, hold = (
             reads.array(tx, trading.series[name]) for name in ("times", "candidate", *BENCHMARKS)
         )
-    return EquityCurves(times, mine, equal, hold)
+    return values.EquityCurves(times, mine, equal, hold)
 
 
 def _limits(limits: Mapping[str, float]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from podium.candidate import Candidate
@@ -46,11 +47,6 @@ class StageStatus:
         """Whether the stage is complete."""
         return self.state == DONE
 
-    @classmethod
-    def left(cls, progress: str, why: str, *, begun: bool = True) -> StageStatus:
-        """Status of a stage that is due."""
-        return cls(GOES_ON if begun else TO_DO, progress, why)
-
 
 @dataclass(frozen=True)
 class Need:
@@ -80,19 +76,16 @@ class SlotPipeline:
     products: dict[str, Any] = field(default_factory=dict)
     statuses: dict[str, StageStatus] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
-    _data: TaskData | None = None
 
     @property
     def task(self) -> str:
         """Task of the slot."""
         return self.project.config.slot(self.slot).task
 
-    @property
+    @cached_property
     def data(self) -> TaskData:
         """Data of the slot's search, read once."""
-        if self._data is None:
-            self._data = search_data(self.project, self.slot, self.project.reporter.say)
-        return self._data
+        return search_data(self.project, self.slot, self.project.reporter.say)
 
     @property
     def bars(self) -> SlotData:
@@ -108,8 +101,7 @@ class SlotPipeline:
     @property
     def candidate(self) -> Candidate | None:
         """Candidate of these stages, if any."""
-        model = self.products.get("finalize")
-        return None if model is None else model.candidate
+        return getattr(self.products.get("finalize"), "candidate", None)
 
     @property
     def made(self) -> Candidate:
@@ -150,7 +142,6 @@ class PipelineStage(abc.ABC):
 
     def applies(self, slot: SlotPipeline) -> bool:
         """Whether the slot has this stage."""
-        del slot
         return True
 
     @abc.abstractmethod
@@ -160,9 +151,8 @@ class PipelineStage(abc.ABC):
     def find(self, slot: SlotPipeline) -> Any | None:
         """Product on record for the present inputs, or None; nothing is written.
 
-        Stages with a ``status`` of their own need no ``find``.
+        Stages with another ``status`` need no ``find``.
         """
-        del slot
         return None
 
     @abc.abstractmethod
@@ -171,26 +161,22 @@ class PipelineStage(abc.ABC):
 
     def files(self, slot: SlotPipeline, product: Any) -> Any:
         """Update the files of the product; return the product with them."""
-        del slot
         return product
 
     def describe(self, slot: SlotPipeline, product: Any) -> str:
         """Amount on record: ``24 trials``."""
-        del slot, product
         return "on record"
 
     def announce(self, slot: SlotPipeline, product: Any) -> None:
         """Report the result of the stage, when it was made now."""
-        del slot, product
+        return
 
     def step(self, slot: SlotPipeline) -> str:
         """Step of the receipts with which ``inputs`` are compared."""
-        del slot
         return self.name
 
     def need(self, slot: SlotPipeline) -> Need | None:
         """Disk space that the stage needs."""
-        del slot
         return None
 
     def why(self, slot: SlotPipeline) -> str:
@@ -202,8 +188,12 @@ class PipelineStage(abc.ABC):
         """Status of the stage, when all earlier ones are complete; stores a loaded product."""
         product = self.find(slot)
         if product is None:
-            return StageStatus(TO_DO, why=self.why(slot))
+            return self.left("", self.why(slot), begun=False)
         return self.complete(slot, product)
+
+    def left(self, progress: str, why: str, *, begun: bool = True) -> StageStatus:
+        """Status of a stage of which a part is due."""
+        return StageStatus(GOES_ON if begun else TO_DO, progress, why)
 
     def complete(self, slot: SlotPipeline, product: Any) -> StageStatus:
         """Status of a complete stage; stores its product."""

@@ -225,10 +225,14 @@ class Log:
         self._file = -1
 
 
+def is_stop(error: BaseException) -> bool:
+    """Whether an error is a requested stop, or the end of ``--max-time``."""
+    return isinstance(error, StoppedError | TimeOverError)
+
+
 def is_failure(error: BaseException) -> bool:
     """Whether an error is a failure: neither a refusal nor a requested stop."""
-    expected = (RefusedError, StoppedError, TimeOverError)
-    return isinstance(error, Exception) and not isinstance(error, expected)
+    return isinstance(error, Exception) and not (is_stop(error) or isinstance(error, RefusedError))
 
 
 def outcome_of(error: BaseException | None) -> str:

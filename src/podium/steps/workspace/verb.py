@@ -11,13 +11,12 @@ from podium.steps.workspace.project import Project
 
 P = ParamSpec("P")
 R = TypeVar("R")
+# A function on a slot or a candidate, and a verb that also takes None, the default slot.
+Step = Callable[Concatenate[Project, str, P], R]
+SlotVerb = Callable[Concatenate[Project, str | None, P], R]
 
 
-def on_slot(
-    name: str,
-) -> Callable[
-    [Callable[Concatenate[Project, str, P], R]], Callable[Concatenate[Project, str | None, P], R]
-]:
+def on_slot(name: str) -> Callable[[Step[P, R]], SlotVerb[P, R]]:
     """Verb on a slot: None is the default slot, whose lock is held and whose log is kept.
 
     Parameters
@@ -26,9 +25,7 @@ def on_slot(
         Of the verb, in the lock and the log.
     """
 
-    def decorate(
-        function: Callable[Concatenate[Project, str, P], R],
-    ) -> Callable[Concatenate[Project, str | None, P], R]:
+    def decorate(function: Step[P, R]) -> SlotVerb[P, R]:
         @wraps(function)
         def verb(project: Project, slot: str | None, /, *args: P.args, **kwargs: P.kwargs) -> R:
             slot = project.default_slot(slot)
@@ -40,11 +37,7 @@ def on_slot(
     return decorate
 
 
-def on_candidate(
-    name: str, *, judged: bool = False
-) -> Callable[
-    [Callable[Concatenate[Project, str, P], R]], Callable[Concatenate[Project, str, P], R]
-]:
+def on_candidate(name: str, *, judged: bool = False) -> Callable[[Step[P, R]], Step[P, R]]:
     """Verb on a candidate, named by its id or by its slot; the slot's lock is held.
 
     Parameters
@@ -55,9 +48,7 @@ def on_candidate(
         Whether a slot means its newest judged candidate, in place of its newest one.
     """
 
-    def decorate(
-        function: Callable[Concatenate[Project, str, P], R],
-    ) -> Callable[Concatenate[Project, str, P], R]:
+    def decorate(function: Step[P, R]) -> Step[P, R]:
         @wraps(function)
         def verb(project: Project, what: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
             # An exact id is one look-up; a beginning of one, or a slot, takes several.

@@ -33,7 +33,6 @@ class AnalyzeStage(PipelineStage):
 
     def describe(self, slot: SlotPipeline, product: Analysis) -> str:
         """The config in short."""
-        del slot
         return f"chosen {short(product.chosen.config)}"
 
     def announce(self, slot: SlotPipeline, product: Analysis) -> None:

@@ -15,13 +15,9 @@ class BacktestStage(EvidenceStage):
 
     def inputs(self, slot: SlotPipeline) -> Inputs:
         """Candidate, reference, test and terms of trading."""
-        analysis = slot.products.get("analyze")
-        return backtest.judge_inputs(
-            slot.bars,
-            slot.project.config.backtest,
-            slot.candidate,
-            None if analysis is None else analysis.reference,
-        )
+        reference = getattr(slot.products.get("analyze"), "reference", None)
+        settings = slot.project.config.backtest
+        return backtest.judge_inputs(slot.bars, settings, slot.candidate, reference)
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
@@ -29,12 +25,10 @@ class BacktestStage(EvidenceStage):
 
     def describe(self, slot: SlotPipeline, product: bool) -> str:
         """That it was judged."""
-        del slot, product
         return "judged on the sealed test"
 
     def announce(self, slot: SlotPipeline, product: bool) -> None:
         """The loss beside the reference's."""
-        del product
         test = recorded.evidence(slot.project, slot.made.id)["test"]
         slot.say(
             f"{slot.made.id}: {test.notes['metric']} {test.scalar('loss'):.4g} on the sealed "

@@ -22,7 +22,6 @@ class EvaluateStage(EvidenceStage):
 
     def step(self, slot: SlotPipeline) -> str:
         """Step of the evidence."""
-        del slot
         return evaluate.KIND
 
     def make(self, slot: SlotPipeline) -> Evaluated:
@@ -35,7 +34,6 @@ class EvaluateStage(EvidenceStage):
 
     def describe(self, slot: SlotPipeline, product: Any) -> str:
         """That it was evaluated."""
-        del slot, product
         return "evaluated"
 
 

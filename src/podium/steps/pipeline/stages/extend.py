@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import (
-    Inputs,
-    Need,
-    PipelineStage,
-    SlotPipeline,
-    StageStatus,
-)
+from podium.steps.pipeline.slot_pipeline import Need, PipelineStage, SlotPipeline, StageStatus
 from podium.steps.search import extend
 from podium.steps.search.results import CrossValidation
+from podium.steps.trials.once import Inputs
 
 
 class ExtendStage(PipelineStage):
@@ -29,7 +24,7 @@ class ExtendStage(PipelineStage):
         """Number of folds on record."""
         found, done, total = extend.load(slot.project, slot.products["tune"])
         if found is None:
-            return StageStatus.left(f"{done} of {total} folds", self.why(slot), begun=done > 0)
+            return self.left(f"{done} of {total} folds", self.why(slot), begun=done > 0)
         return self.complete(slot, found)
 
     def make(self, slot: SlotPipeline) -> CrossValidation:
@@ -42,7 +37,6 @@ class ExtendStage(PipelineStage):
 
     def describe(self, slot: SlotPipeline, product: CrossValidation) -> str:
         """Number of folds."""
-        del slot
         return f"{sum(len(one.folds) for one in product.configs)} folds"
 
     def need(self, slot: SlotPipeline) -> Need:

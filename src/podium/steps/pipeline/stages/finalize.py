@@ -37,7 +37,6 @@ class FinalizeStage(PipelineStage):
 
     def describe(self, slot: SlotPipeline, product: FinalModel) -> str:
         """Id and version."""
-        del slot
         return f"{product.candidate.id} (version {product.candidate.version})"
 
     def announce(self, slot: SlotPipeline, product: FinalModel) -> None:

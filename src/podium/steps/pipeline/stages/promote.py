@@ -6,13 +6,8 @@ from typing import Any
 
 from podium.steps.decisions import promote
 from podium.steps.decisions.promote import Promotion
-from podium.steps.pipeline.slot_pipeline import (
-    DONE,
-    Inputs,
-    PipelineStage,
-    SlotPipeline,
-    StageStatus,
-)
+from podium.steps.pipeline.slot_pipeline import DONE, PipelineStage, SlotPipeline, StageStatus
+from podium.steps.trials.once import Inputs
 
 REASON = "podium run"
 
@@ -51,7 +46,6 @@ class PromoteStage(PipelineStage):
 
     def describe(self, slot: SlotPipeline, product: Any) -> str:
         """Present stage of the candidate."""
-        del product
         return promote.on_record(slot.project, slot.made)
 
 

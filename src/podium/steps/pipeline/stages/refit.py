@@ -19,9 +19,9 @@ class RefitStage(EvidenceStage):
     def inputs(self, slot: SlotPipeline) -> Inputs:
         """The candidate, the bars of the refits and the terms of trading."""
         final = slot.products.get("finalize")
-        return (
-            refit.inputs(slot.project, backtest.entry_of(final)) if final else {"candidate": None}
-        )
+        if final is None:
+            return {"candidate": None}
+        return refit.inputs(slot.project, backtest.entry_of(final))
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from podium.errors import NotFoundError
 from podium.steps.pipeline import preflight
-from podium.steps.pipeline.slot_pipeline import (
-    Inputs,
-    Need,
-    PipelineStage,
-    SlotPipeline,
-    StageStatus,
-)
+from podium.steps.pipeline.slot_pipeline import Need, PipelineStage, SlotPipeline, StageStatus
 from podium.steps.search import tune
 from podium.steps.search.results import SearchResult
+from podium.steps.trials.once import Inputs
 
 
 class TuneStage(PipelineStage):
@@ -34,17 +29,17 @@ class TuneStage(PipelineStage):
         done, wanted = sum(far.done.values()), sum(far.wanted.values())
         progress = f"{done} of {wanted} trials"
         if far.study is None:
-            return StageStatus.left(f"0 of {wanted} trials", self.why(slot), begun=False)
+            return self.left(f"0 of {wanted} trials", self.why(slot), begun=False)
         if far.left:
             lacking = ", ".join(f"{far.done[name]} of {name}" for name in far.left)
             why = f"tune.trials is {slot.project.config.tune.trials}, {lacking} on record"
-            return StageStatus.left(progress, why, begun=done > 0)
+            return self.left(progress, why, begun=done > 0)
         if not far.baselines:
-            return StageStatus.left(progress, "some baselines are not on record")
+            return self.left(progress, "some baselines are not on record")
         try:
             found = tune.tuned(slot.project, slot.slot, slot.data)
         except NotFoundError as error:
-            return StageStatus.left(progress, error.problems[0].found)
+            return self.left(progress, error.problems[0].found)
         return self.complete(slot, found)
 
     def make(self, slot: SlotPipeline) -> SearchResult | None:
@@ -64,7 +59,6 @@ class TuneStage(PipelineStage):
 
     def describe(self, slot: SlotPipeline, product: SearchResult | None) -> str:
         """Number of trials."""
-        del slot
         return "" if product is None else f"{len(product.trials)} trials"
 
     def announce(self, slot: SlotPipeline, product: SearchResult | None) -> None:
