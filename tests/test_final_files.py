@@ -441,7 +441,7 @@ def test_the_verb_says_what_was_written_and_what_to_type_next(root, capsys):
     assert run(["finalize", SLOT, "--project", str(root), "--include-test"]) == 0
     told = capsys.readouterr()
     assert "final_model_with_test/" in told.err
-    assert "trained on the sealed test too" in told.out
+    assert "has seen the sealed test" in told.out
     both = ["finalize", SLOT, "--project", str(root), "--include-test", "--epochs", "3"]
     assert run(both) == 2
 

@@ -78,7 +78,7 @@ def test_a_run_as_podium_writes_it_needs_no_second_copy():
         "git_diff_hash": None,
     }
     [record], _ = sweep_results.records({"runs": [whole]})
-    assert record.said == {}
+    assert record.extras == {}
     assert sweep_results.to_json(record) == whole
 
 
@@ -148,8 +148,8 @@ def test_grid_runs_of_a_log_become_runs(root, tmp_path):
     assert first["checkpoint_path"] == LINE["model_path"]
     assert first["timestamp"] == "2025-03-04T05:06:07"
     assert second["run_id"] == "lstm_20250304_050607-2"
-    [row] = query(root, "SELECT said FROM trial WHERE said IS NOT NULL")
-    assert json.loads(row["said"]) == {"told": {"seed": 3}}
+    [row] = query(root, "SELECT said FROM trial WHERE extras IS NOT NULL")
+    assert json.loads(row["extras"]) == {"other": {"seed": 3}}
 
 
 def test_a_log_that_has_grown_brings_its_new_lines(root, tmp_path):
@@ -250,7 +250,7 @@ def test_an_optuna_study_keeps_states_values_curves_and_attributes(root, tmp_pat
     states = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
     assert {row["state"] for row in rows} == set(states.values())
     for row in rows:
-        said = json.loads(row["said"])["told"]
+        said = json.loads(row["extras"])["other"]
         trial = told[said["number"]]
         assert row["state"] == states[trial.state.name]
         assert json.loads(row["config"]) == trial.params
@@ -314,7 +314,7 @@ def test_sparse_steps_keep_their_numbers(tmp_path):
     study.optimize(objective, n_trials=1)
     [found] = optuna.read(tmp_path / "journal.log")
     assert found.records[0].curves == {"value": [0.0, 10.0, 20.0]}
-    assert found.records[0].said["told"]["steps"] == [0, 10, 20]
+    assert found.records[0].extras["other"]["steps"] == [0, 10, 20]
 
 
 def test_a_trusted_pickle_is_marked_in_the_record(root, tmp_path):

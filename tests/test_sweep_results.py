@@ -206,7 +206,7 @@ FIELDS = {
     "git_diff_hash": st.none() | st.text(TEXT, max_size=10),
     "extra": JSON,
     "record": JSON,
-    "said": JSON,
+    "extras": JSON,
 }
 RUN = st.fixed_dictionaries({"run_id": NAME, "model_name": NAME}, optional=FIELDS)
 

@@ -44,7 +44,7 @@ class Record:
         SHA-256 of those changes.
     trial_id : str
         Id in the record.
-    said : mapping
+    extras : mapping
         Other fields of an imported record.
     curves : mapping of metric to values, one per epoch
     state : str
@@ -65,7 +65,7 @@ class Record:
     git_dirty: bool | None = None
     git_diff_hash: str | None = None
     trial_id: str = ""
-    said: Mapping[str, Any] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     state: str = "complete"
     reason: str = ""

@@ -3,7 +3,7 @@
 ``importers/<name>.py`` has two functions: ``recognizes(place) -> bool`` checks a file's name and
 first bytes and never runs code of the file; ``read(place, **options)`` returns one ``Imported`` for
 each group of comparable records. ``OPTIONS`` lists the options. A place is a file or a URL. Data
-without a field of ``Record`` are in its ``said`` under ``told``; an ``id`` there is the id of the
+without a field of ``Record`` are in its ``extras`` under ``other``; an ``id`` there is that of the
 other tool, by which the next import recognizes an edited record.
 """
 

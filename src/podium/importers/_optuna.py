@@ -75,7 +75,7 @@ def _record(study: str, directions: Mapping[str, str], trial: optuna.trial.Froze
         hyperparams=dict(trial.params),
         metrics=dict(zip(names, values, strict=False)),
         training_time_seconds=None if duration is None else duration.total_seconds(),
-        said={"id": f"{study}/{trial.number}", "told": extra},
+        extras={"id": f"{study}/{trial.number}", "other": extra},
         curves={names[0]: curve} if curve else {},
         state=_STATES[trial.state.name],
     )

@@ -134,7 +134,7 @@ def from_json(fields: Mapping[str, Any]) -> Record:
         hyperparams=config,
         metrics={"final_val_loss": loss, "val_loss": loss},
         checkpoint_path=path,
-        said={"told": others} if others else {},
+        extras={"other": others} if others else {},
         state=state if state in ("failed", "pruned") else "complete",
     )
 

@@ -285,7 +285,7 @@ def _record(run: _Run) -> Record:
         training_time_seconds=seconds,
         notes=run.tags.get("mlflow.note.content", ""),
         git_commit=run.tags.get("mlflow.source.git.commit"),
-        said={"id": run.id, "told": extra},
+        extras={"id": run.id, "other": extra},
         curves=curves,
         state=_STATES[run.status],
         reason="" if run.status == "FINISHED" else f"MLflow says: {run.status.lower()}",

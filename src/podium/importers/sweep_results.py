@@ -120,7 +120,7 @@ def from_json(run: object) -> Record:
     if not record.model_name:
         raise UnusableError("no model_name")
     exact = json_text(to_json(record)) == json_text(run)
-    return checked(record if exact else replace(record, said={EXACT: dict(run)}))
+    return checked(record if exact else replace(record, extras={EXACT: dict(run)}))
 
 
 def to_json(record: Record) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def to_json(record: Record) -> dict[str, Any]:
 
     Only a changed run id and added notes are updated.
     """
-    exact = record.said.get(EXACT)
+    exact = record.extras.get(EXACT)
     if not isinstance(exact, Mapping):
         fields = {name: getattr(record, name) for name in FIELDS}
         mappings = {"hyperparams": dict(record.hyperparams), "metrics": dict(record.metrics)}

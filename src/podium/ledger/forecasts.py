@@ -120,11 +120,11 @@ def shadow_of(tx: Transaction, slot: str) -> Shadow | None:
 def put_baseline(tx: Transaction, artifact_hash: str, stats: Mapping[str, Any]) -> None:
     """Store the feature statistics of a model's training bars, unless they are on record."""
     if baseline(tx, artifact_hash) is None:
-        row = {"artifact_hash": artifact_hash, "told": json.dumps(stats), "created_at": now()}
+        row = {"artifact_hash": artifact_hash, "statistics": json.dumps(stats), "created_at": now()}
         insert(tx, schema.baseline, [row])
 
 
 def baseline(tx: Transaction, artifact_hash: str) -> dict[str, Any] | None:
     """Feature statistics of a model's training bars, or None."""
-    text = value(tx, schema.baseline.c.told, artifact_hash=artifact_hash)
+    text = value(tx, schema.baseline.c.statistics, artifact_hash=artifact_hash)
     return None if text is None else json.loads(text)

@@ -112,24 +112,24 @@ def _key(record: Record, origin: str) -> str:
     """Key of a record: equal for the same imported record, unique for each logged one."""
     if origin == TRACKER:
         return digest([TRACKER, new_id("k")])
-    if "id" in record.said:
-        return digest(["record", origin, record.said["id"]])
+    if "id" in record.extras:
+        return digest(["record", origin, record.extras["id"]])
     parts = {**vars(record), "trial_id": ""}
     return digest_bytes(json_text(["record", origin, parts]).encode())
 
 
 def _row(record: Record, key: str, origin: str, environment_hash: str) -> dict[str, Any]:
-    # Databases read strict JSON; the exact hyperparameters are kept in ``said``.
+    # Databases read strict JSON; the exact hyperparameters are kept in ``extras``.
     config = json_text(_strict(json.loads(json_text(record.hyperparams))))
     # Computed as config_hash does it, which accepts no NaN.
     hashed = {k: v for k, v in record.hyperparams.items() if k != BUDGET}
-    said = dict(record.said)
+    extras = dict(record.extras)
     if origin != TRACKER:
         # podium did not see the code; these are the values from the file.
         code = {"git_dirty": record.git_dirty, "git_diff_hash": record.git_diff_hash}
-        said.update({k: v for k, v in code.items() if v is not None})
+        extras.update({k: v for k, v in code.items() if v is not None})
     if "NaN" in (exact := json_text(record.hyperparams)) or "Infinity" in exact:
-        said["hyperparams"] = record.hyperparams
+        extras["hyperparams"] = record.hyperparams
     return {
         "id": record.trial_id,
         "key": key,
@@ -147,7 +147,7 @@ def _row(record: Record, key: str, origin: str, environment_hash: str) -> dict[s
         "ended_at": now(),
         "run_id": record.run_id,
         "origin": origin,
-        "said": json_text(said) if said else None,
+        "extras": json_text(extras) if extras else None,
         "checkpoint": record.checkpoint_path,
         "notes": record.notes,
         "epochs": max(map(len, record.curves.values()), default=0),

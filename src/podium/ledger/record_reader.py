@@ -40,13 +40,13 @@ JSON_COLUMNS = (
     "notes",
     "policy",
     "question",
-    "said",
+    "extras",
     "scalars",
     "series",
     "tickers",
     "verdicts",
 )
-_DECODED = (*JSON_COLUMNS, "inputs", "machine", "outputs", "packages", "spec", "told")
+_DECODED = (*JSON_COLUMNS, "inputs", "machine", "outputs", "packages", "spec", "statistics")
 # Looks of studies: trials with their place in the study.
 LOOKS = (
     "(SELECT t.*, l.study_id, l.phase, l.number, l.seq AS look FROM study_trial l JOIN trial t "

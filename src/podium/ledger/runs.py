@@ -15,7 +15,7 @@ from podium.record import Record, finite, nan_if_null
 
 _COLUMNS = (
     "t.seq, t.id, t.run_id, t.family, t.created_at, t.config, t.seconds, t.notes, t.checkpoint, "
-    "t.said, t.origin, t.state, t.reason, e.git_commit, e.git_diff_hash"
+    "t.extras, t.origin, t.state, t.reason, e.git_commit, e.git_diff_hash"
 )
 _FROM_RESULTS = "FROM result r JOIN trial t ON t.project_id = r.project_id AND t.id = r.trial_id"
 _WITH_CODE = (
@@ -160,7 +160,7 @@ def _record(
     metrics: Mapping[str, float | None],
     notes: Sequence[dict[str, Any]],
 ) -> Record:
-    said = json.loads(row["said"]) if row["said"] else {}
+    extras = json.loads(row["extras"]) if row["extras"] else {}
     commit, diff, checkpoint = row["git_commit"], row["git_diff_hash"], row["checkpoint"]
     imported = row["origin"].startswith("import:")
     dirty = None if commit is None or imported else diff is not None
@@ -171,16 +171,16 @@ def _record(
         run_id=row["run_id"],
         model_name=row["family"],
         timestamp=row["created_at"],
-        hyperparams=said.pop("hyperparams", None) or json.loads(row["config"]),
+        hyperparams=extras.pop("hyperparams", None) or json.loads(row["config"]),
         metrics={name: nan_if_null(value) for name, value in metrics.items()},
         checkpoint_path=checkpoint,
         training_time_seconds=row["seconds"],
         notes="\n".join([*filter(None, [row["notes"]]), *map(note_line, notes)]),
         git_commit=commit,
-        git_dirty=said.pop("git_dirty", dirty),
-        git_diff_hash=said.pop("git_diff_hash", diff),
+        git_dirty=extras.pop("git_dirty", dirty),
+        git_diff_hash=extras.pop("git_diff_hash", diff),
         trial_id=row["id"],
-        said=said,
+        extras=extras,
         state=row["state"],
         reason=row["reason"],
     )

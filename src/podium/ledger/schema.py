@@ -131,7 +131,7 @@ trial = _table(
     # Empty: trained by podium; else "tracker", or the source of the import.
     _text("origin", default=""),
     # Fields of an imported record without a column, for an identical export; else user values.
-    _text("said", null=True),
+    _text("extras", null=True),
     _text("checkpoint", null=True),
     _text("notes", default=""),
     _integer("epochs", default=0),
@@ -259,7 +259,7 @@ shadow = _table(
 baseline = _table(
     # Feature statistics of a model's training bars, the reference for drift.
     "baseline",
-    *_texts("artifact_hash", "told", "created_at"),
+    *_texts("artifact_hash", "statistics", "created_at"),
     unique=[["artifact_hash"]],
 )
 decision = _table(

@@ -15,7 +15,7 @@ _COLUMNS = (
     "t.id, t.run_id, t.origin, t.family, t.family_version, t.state, t.config, t.metric, t.score, "
     "t.dataset_fingerprint, t.task_hash, t.split_hash, t.fold, t.seed, t.epochs, t.best_epoch, "
     "t.seconds, t.reason, t.created_at, t.ended_at, t.checkpoint, t.artifact_hash, t.notes, "
-    "t.said, e.git_commit, e.git_diff_hash, e.packages, e.machine"
+    "t.extras, e.git_commit, e.git_diff_hash, e.packages, e.machine"
 )
 
 
@@ -92,7 +92,7 @@ def _facts(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dic
             "notes": [*filter(None, [row["notes"]]), *map(note_line, notes.get(id_, ()))],
             "git_commit": row["git_commit"],
             "git_diff_hash": row["git_diff_hash"],
-            **{name: json.loads(row[name] or "{}") for name in ("packages", "machine", "said")},
+            **{name: json.loads(row[name] or "{}") for name in ("packages", "machine", "extras")},
         }
 
 

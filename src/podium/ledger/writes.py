@@ -42,7 +42,7 @@ class NewTrial:
     # Whether trackers show it as a run: true for trials of a search, false for folds.
     named: bool = False
     # The user's values beside the config, for trackers; and a note.
-    said: Mapping[str, Any] | None = None
+    extras: Mapping[str, Any] | None = None
     notes: str = ""
     # Number of epochs to train for now; 0: all.
     until: int = 0
@@ -178,7 +178,7 @@ def start_trials(
             "environment_hash": environment_hash,
             "seconds": None,
             "reason": "",
-            "said": canonical(trial.said) if trial.said else None,
+            "extras": canonical(trial.extras) if trial.extras else None,
             "notes": trial.notes,
             "created_at": started,
         }

@@ -87,7 +87,7 @@ def command(
     extras = {"flags": flags, "data_version": data_version, "model_tag": model_tag}
     request = TrainingRequest(
         settings=chosen, best=best, training=train_npz, validation=val_npz, stats=feature_stats,
-        output=output_dir, device=device, resume=resume, seed=seed, said=extras, notes=notes,
+        output=output_dir, device=device, resume=resume, seed=seed, extras=extras, notes=notes,
     )  # fmt: skip
     name, table = declared(cli.root, cli.config, slot, request)
     if table:

@@ -49,7 +49,7 @@ class _ActiveMark:
         Its file.
     texts : mapping of str to str
         Content of each file, by its path relative to the project.
-    said : str
+    extras : str
         The last warning, so that it is shown once.
     """
 
@@ -57,7 +57,7 @@ class _ActiveMark:
     best: str = ""
     model: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
-    said: str = ""
+    extras: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -76,7 +76,7 @@ class _Best:
     def texts(self, slot: str, best: str, active: str) -> dict[str, str]:
         """Content of both files, by their path."""
         row = self.row
-        extra = json.loads(row["said"]) if row["said"] else {}
+        extra = json.loads(row["extras"]) if row["extras"] else {}
         content = {
             **loss_fields(self.metric, row["score"], row.get("val_loss")),
             "config": extra.get("hyperparams") or json.loads(row["config"]),
@@ -186,7 +186,7 @@ class _Slot:
             mark, written = self._put(best, before)
             if changed:
                 reason = "there is no grid on its present data and settings"
-                mark = self._warn_once(replace(mark, said=before.said), reason)
+                mark = self._warn_once(replace(mark, extras=before.extras), reason)
         elif before.best:
             mark = self._warn_once(before, "no run of its last grid has a model")
         else:
@@ -219,9 +219,9 @@ class _Slot:
         """Warn once that the active model is that of an older comparison."""
         slot = self.slot
         text = f"warning: {slot}: {reason}, so {self.active} is unchanged; run: podium grid {slot}"
-        if text != mark.said:
+        if text != mark.extras:
             self.say(text)
-        return replace(mark, said=text)
+        return replace(mark, extras=text)
 
     def _find(self, tx: Transaction, newest: Mapping[str, Any] | None) -> _Best | None:
         """The comparable run with the best finite score whose model still exists."""

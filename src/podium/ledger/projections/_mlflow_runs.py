@@ -199,7 +199,9 @@ def _parts(facts: Facts) -> dict[str, str]:
 
 def _user_values(row: Mapping[str, Any]) -> dict[str, Any]:
     """The user's values beside the config of a trial that podium trained."""
-    values: dict[str, Any] = json.loads(row["said"]) if row["said"] and not row["origin"] else {}
+    values: dict[str, Any] = (
+        json.loads(row["extras"]) if row["extras"] and not row["origin"] else {}
+    )
     return values
 
 

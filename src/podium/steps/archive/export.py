@@ -174,7 +174,7 @@ def _directions(
 ) -> dict[str, str]:
     """Metric of a study's trials and its better direction."""
     for member in members:
-        imported: Mapping[str, str] = member["said"].get("told", {}).get("directions", {})
+        imported: Mapping[str, str] = member["extras"].get("other", {}).get("directions", {})
         if imported:
             return dict(imported)
     own = Counter(member["metric"] for member in members if member["metric"])
@@ -201,12 +201,12 @@ def _exported(trial: Mapping[str, Any], directions: Mapping[str, str]) -> dict[s
     values = [trial["results"].get(name) for name in names]
     if values == [None] and trial["metric"] and trial["score"] is not None:
         values = [trial["score"]]
-    imported = trial["said"].get("told", {})
+    imported = trial["extras"].get("other", {})
     facts = ("id", "run_id", "model_name", "origin", "key", "checkpoint", "artifact", "reason")
     attributes = {f"podium.{name}": trial[name] for name in facts if trial[name]}
     return {
         "state": trial["state"],
-        "config": trial["said"].get("hyperparams") or trial["config"],
+        "config": trial["extras"].get("hyperparams") or trial["config"],
         "values": [math.nan if value is None else value for value in values],
         "started": trial["started_at"],
         "ended": trial["ended_at"],

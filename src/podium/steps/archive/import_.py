@@ -216,7 +216,7 @@ def _write(
     directions = {
         name: way[:3]
         for record in imported.records
-        for name, way in record.said.get("told", {}).get("directions", {}).items()
+        for name, way in record.extras.get("other", {}).get("directions", {}).items()
     }
     problems = tuple(imported.problems)
     return RecordGroup(imported.source, new, known, problems, tuple(metrics), directions)

@@ -113,7 +113,7 @@ def _samples(config: Config, reader: RecordReader, row: Row) -> Rebuilt:
     """Samples of a classifier's trial, from the files of its training."""
     [link, *_] = reader.select("study_trial", trial_id=row["id"])
     [study] = reader.select("study", id=link["study_id"])
-    flags = (row["said"] or {}).get("flags", {})
+    flags = (row["extras"] or {}).get("flags", {})
     training, validation = (
         Path(flags[name]) if flags.get(name) else None for name in ("train_npz", "val_npz")
     )

@@ -31,7 +31,7 @@ def status(root: Path) -> list[dict[str, Any]]:
     """
     steps = []
     for facts in activity.at_work(root / ".podium"):
-        written = facts.pop("told", 0.0)
+        written = facts.pop("written", 0.0)
         if facts.get("left") is not None:
             facts["left"] = max(0.0, facts["left"] - (time.time() - written))
         steps.append(facts)

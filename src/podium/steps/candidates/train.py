@@ -108,7 +108,7 @@ class TrainingRequest:
         Continue from ``last.pt`` of the output folder.
     seed : int, optional
         Default: ``tune.seed``.
-    said : mapping
+    extras : mapping
         Fields for trackers: the flags, ``data_version``, ``model_tag``.
     notes : str
         Stored with the run.
@@ -123,7 +123,7 @@ class TrainingRequest:
     device: str = "cpu"
     resume: bool = False
     seed: int | None = None
-    said: Mapping[str, Any] | None = None
+    extras: Mapping[str, Any] | None = None
     notes: str = ""
 
 
@@ -186,7 +186,7 @@ def _train(
     baselines.run(context)
     plan = Planned(
         PHASE, _number(project, study, config, seed), config, fold=0, seed=seed,
-        named=True, extras=request.said, notes=request.notes,
+        named=True, extras=request.extras, notes=request.notes,
     )  # fmt: skip
     output = request.output or project.root / "artifacts" / f"{family}-{digest([config, seed])[:8]}"
     keep = Checkpoints(output, resume=request.resume)
@@ -392,7 +392,7 @@ def _lay_out(project: Project, row: TrialRow, output: Path, request: TrainingReq
         write_atomic(output / CURVES, curves_csv(epochs))
     facts = {
         "schema": 1, "family": row.family, "config": row.config, "seed": row.seed,
-        "trial": row.id, "said": dict(request.said or {}),
+        "trial": row.id, "extras": dict(request.extras or {}),
     }  # fmt: skip
     write_atomic(output / CONFIG, json.dumps(facts, indent=2, sort_keys=True) + "\n")
 

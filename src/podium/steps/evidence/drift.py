@@ -125,7 +125,7 @@ def _stored(reader: RecordReader, artifact_hash: str, view: View, window: int) -
     except PodiumError:
         # There is no record.
         return None
-    stored = row["told"] if row else {}
+    stored = row["statistics"] if row else {}
     if stored.pop("asked", None) != window or stored.pop("features") != list(view.feature_names):
         return None
     return Baseline(stored.pop("window"), **{n: np.array(v) for n, v in stored.items()})

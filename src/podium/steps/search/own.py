@@ -227,14 +227,14 @@ def _report_changes(project: Project, data: OwnData) -> None:
     """Report files that changed since trials on record were trained."""
     rows = project.reader.select(
         "trial",
-        "said",
+        "extras",
         task_hash=data.task_hash,
         family=data.name,
         family_version=data.code_version,
         dataset_fingerprint=data.dataset.fingerprint,
         state=State.COMPLETE,
     )
-    then = [row["said"].get("code", {}) for row in rows if row["said"]]
+    then = [row["extras"].get("code", {}) for row in rows if row["extras"]]
     for file, hash_ in data.code_hashes.items():
         older = sum(code.get(file, hash_) != hash_ for code in then)
         if older:

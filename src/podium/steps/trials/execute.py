@@ -327,5 +327,5 @@ class Progress:
             "failed": self.ended[State.FAILED],
             "pruned": self.ended[State.PRUNED],
             "left": left,
-            "told": time.time(),
+            "written": time.time(),
         }
