@@ -360,10 +360,10 @@ def test_existing_files_are_left_and_named(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == f"{tmp_path}\n"
     assert err.splitlines()[:3] == [
-        "left hparams_tracker.py as it is: it was there before. To let scripts reach podium "
-        "through it, give it the line: from podium import HyperparamTracker as HyperparamTracker",
-        "left src/config.py as it is: it was there before. To let scripts reach podium through "
-        "it, give it the line: from podium import get_active_model_path as get_active_model_path",
+        "hparams_tracker.py exists and is not changed; for scripts that import it, add the line: "
+        "from podium import HyperparamTracker as HyperparamTracker",
+        "src/config.py exists and is not changed; for scripts that import it, add the line: "
+        "from podium import get_active_model_path as get_active_model_path",
         "wrote src/model.py",
     ]
 

@@ -255,7 +255,7 @@ def add(files, listed):
         ),
         (lambda files, listed: listed.update(kind="backup"), "bundle.json cannot be read"),
         (lambda files, listed: listed.update(files=[]), "bundle.json cannot be read"),
-        (lambda files, listed: listed.pop("record"), "does not say which record"),
+        (lambda files, listed: listed.pop("record"), "no version of the record"),
     ],
 )
 def test_a_bundle_that_is_not_as_it_says_is_refused(root, tmp_path, capsys, packed, change, told):
@@ -363,7 +363,7 @@ def test_a_cut_off_bundle_is_refused(root, tmp_path, capsys, packed, part):
         path.write_bytes(whole[: int(len(whole) * part)])
         code, err = refused(capsys, root, path)
         assert code == 7
-        assert "whole file written by podium export --bundle" in err
+        assert "complete file written by podium export --bundle" in err
 
 
 def test_two_files_of_one_name_are_refused(root, tmp_path, capsys, packed):

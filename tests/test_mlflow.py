@@ -851,7 +851,7 @@ def test_doctor_tells_how_far_mlflow_is_behind(place):
 
     assert "nothing sent yet" in told()
     place.projection.drain()
-    assert told() == "sqlite:///mlflow.db small: all is there"
+    assert told() == "sqlite:///mlflow.db small: all sent"
     place.trials(2)
     assert "1 waiting" in told()
 

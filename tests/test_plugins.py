@@ -452,7 +452,7 @@ def test_a_backup_takes_the_plugins_along_and_nothing_that_python_made(project, 
     assert podium(words) == 0
     assert f"plugin_files  {len(OWN)}" in capsys.readouterr().out
     assert podium(["restore", str(tmp_path / "own.tar"), str(tmp_path / "back")]) == 0
-    assert "plugins/ holds code" in capsys.readouterr().err
+    assert "plugins/ has code" in capsys.readouterr().err
     found = tmp_path / "back" / "plugins"
     assert {p.relative_to(found).as_posix() for p in found.rglob("*.py")} == set(OWN)
     shutil.copytree(project / "data", tmp_path / "back" / "data")

@@ -136,7 +136,7 @@ def test_ctrl_c_while_trials_are_begun_is_heeded_like_any_other(root, monkeypatc
 
     def interrupted(*args):
         ids = begin(*args)
-        if args[3][0].number == 2:
+        if args[2][0].number == 2:
             os.kill(os.getpid(), signal.SIGINT)
         return ids
 
