@@ -157,16 +157,9 @@ def sweep(
             numbers = [n for n, (its, _) in enumerate(lists[name]) if its == level]
             numbers = numbers[: int(min(left, len(numbers)))]
             left -= len(numbers)
-            run = SearchRun(
-                name,
-                _Listed(spaces[name], seed, lists[name]),
-                PHASE,
-                numbers,
-                settings.generation,
-                lambda _: seed,
-                f"{slot}: sweep {name} {level}",
-                work,
-            )
+            search, size = _Listed(spaces[name], seed, lists[name]), settings.generation
+            label = f"{slot}: sweep {name} {level}"
+            run = SearchRun(name, search, PHASE, numbers, size, lambda _: seed, label, work)
             trials[name] += driver.run_search(context, run)
         if refine and (steps := int(min(left, settings.generation))):
             rows = [row for name in names for row in trials[name]]
