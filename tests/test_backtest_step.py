@@ -8,7 +8,7 @@ from podium.errors import UsageError
 from podium.portfolio import Impact, Limits, Rates, simulate
 from podium.sections import BacktestSection
 from podium.steps.data.bars import slot_data
-from podium.steps.decisions.backtest import _notes, _settings
+from podium.steps.decisions.backtest import _notes, judge_inputs
 from podium.steps.evidence.trading import run_backtest
 from podium.steps.workspace.session import open_project
 from projects import SLOT, small_project
@@ -28,25 +28,24 @@ TERMS = {
 }
 
 
-def test_terms_that_are_not_set_are_no_input_of_a_receipt():
-    # These three were all there was; receipts of then are found by them.
-    assert _settings(BacktestSection()) == {
-        "fee_bps": 5.0,
-        "slippage_bps": 0.0,
-        "execution": "next_open",
-    }
+def test_every_term_but_those_of_refits_is_an_input_of_the_receipt(tmp_path):
+    with open_project(small_project(tmp_path)) as project:
+        inputs = judge_inputs(slot_data(project.config, SLOT), BacktestSection(), None, None)
+    terms = {name.removeprefix("backtest.") for name in inputs if name.startswith("backtest.")}
+    assert terms == vars(BacktestSection()).keys() - {"refit_every", "refit_window"}
 
 
 @pytest.mark.parametrize("name", sorted(set(TERMS) - {"fee_bps", "execution"}))
-def test_a_term_that_is_set_is_an_input_of_the_receipt_and_is_told(name, tmp_path):
+def test_a_term_that_is_set_is_an_input_of_the_receipt_and_in_the_note_of_the_costs(name, tmp_path):
     root = small_project(tmp_path, backtest={name: TERMS[name]})
     with open_project(root) as project:
-        assert _settings(project.config.backtest)[name] == TERMS[name]
         data = slot_data(project.config, SLOT)
+        inputs = judge_inputs(data, project.config.backtest, None, None)
+        assert inputs[f"backtest.{name}"] == TERMS[name]
         assert f"{name} {TERMS[name]:g}" in _notes(project, data)["costs"]
 
 
-def test_what_is_not_set_is_not_told(tmp_path):
+def test_the_note_of_the_costs_omits_terms_that_are_not_set(tmp_path):
     with open_project(small_project(tmp_path)) as project:
         costs = _notes(project, slot_data(project.config, SLOT))["costs"]
     assert costs == "5 bps fee and 0 bps slippage on traded value"

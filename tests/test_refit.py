@@ -23,7 +23,7 @@ from podium.stats import diebold_mariano, panel_loss
 from podium.steps.archive.reproduce import reproduce
 from podium.steps.candidates.finalize import finalize
 from podium.steps.data.bars import slot_data
-from podium.steps.decisions.backtest import _settings, backtest
+from podium.steps.decisions.backtest import backtest, judge_inputs
 from podium.steps.decisions.refit import execute, refits_of
 from podium.steps.search.extend import extend
 from podium.steps.search.tune import tune
@@ -177,9 +177,11 @@ def test_refits_leave_the_evidence_the_receipt_and_the_looks_of_the_test_alone(j
     kinds = "SELECT * FROM evidence WHERE kind != 'refit' ORDER BY id"
     assert query(judged, kinds) == query(refitted, kinds)
     assert query(judged, "SELECT * FROM test_look") == query(refitted, "SELECT * FROM test_look")
-    assert _settings(BacktestSection(refit_every=21, refit_window=9)) == _settings(
-        BacktestSection()
-    )
+    with open_project(judged) as project:
+        data = slot_data(project.config, SLOT)
+    sections = (BacktestSection(refit_every=21, refit_window=9), BacktestSection())
+    with_refits, without = (judge_inputs(data, section, None, None) for section in sections)
+    assert with_refits == without
 
 
 def test_the_files_show_the_refits_beside_the_frozen_model(refitted):

@@ -138,23 +138,17 @@ def notes(slot: SlotReport) -> list[str]:
     ----------
     slot : SlotReport
     """
-    scored = (
-        f"Configs scored for this slot in total: {slot.trials_counted:,}, "
-        "over all studies, logs and imports."
-    )
-    lineage = f"Lineage: {' → '.join(slot.lineage)}" if slot.lineage else ""
-    if not slot.forecasts:
-        naive = f"Naive method: {slot.naive_method}."
-        return [note for note in (scored, naive, slot.distinguishable, lineage) if note]
+    looks = f"The sealed test was looked at {counted(slot.test_looks, 'time')}"
+    looks += "; its p-value is multiplied by that." if slot.test_looks > 1 else "."
     texts = [
-        scored,
-        f"The sealed test was looked at {counted(slot.test_looks, 'time')}"
-        + ("; its p-value is multiplied by that." if slot.test_looks > 1 else "."),
+        f"Configs scored for this slot in total: {slot.trials_counted:,}, "
+        "over all studies, logs and imports.",
+        looks if slot.forecasts else "",
         f"Naive method: {slot.naive_method}.",
         slot.distinguishable,
-        f"Costs: {slot.costs}" if slot.costs else "Costs: no backtest has run yet.",
-        f"Execution: {slot.execution}" if slot.execution else "",
-        lineage,
+        f"Costs: {slot.costs or 'no backtest has run yet.'}" if slot.forecasts else "",
+        f"Execution: {slot.execution}" if slot.forecasts and slot.execution else "",
+        f"Lineage: {' → '.join(slot.lineage)}" if slot.lineage else "",
     ]
     return [note for note in texts if note]
 
@@ -189,26 +183,18 @@ def _gates(slot: SlotReport) -> Block:
 
 
 def _classes(slot: SlotReport) -> Block:
-    rows: list[list[object]] = [
-        [row.name, row.f1_mean, row.f1_std, row.recall_mean, row.recall_std] for row in slot.classes
-    ]
+    rows = [[r.name, r.f1_mean, r.f1_std, r.recall_mean, r.recall_std] for r in slot.classes]
     columns = ["class", "F1, mean", "F1, std", "recall, mean", "recall, std"]
     title = "Classes over the folds, chosen config"
     return Block(title, columns, rows, missing="No cross-validation has run yet.")
 
 
 def _ranking(slot: SlotReport) -> Block:
-    rows: list[list[object]] = [
-        [
-            f"{row.label} (chosen)" if row.chosen else row.label,
-            row.mean,
-            interval(row),
-            p_value(row.p_value),
-            p_value(row.p_corrected),
-            distinction(row),
-        ]
-        for row in slot.ranking
-    ]
+    rows: list[list[object]] = []
+    for row in slot.ranking:
+        label = f"{row.label} (chosen)" if row.chosen else row.label
+        tests = [p_value(row.p_value), p_value(row.p_corrected)]
+        rows.append([label, row.mean, interval(row), *tests, distinction(row)])
     columns = ["config", slot.metric, "95 % interval", "p against naive", "p, corrected"]
     after = []
     if rows:
@@ -269,10 +255,8 @@ def _trading(slot: SlotReport) -> Block:
 
 
 def _tickers(slot: SlotReport) -> Block:
-    rows = [
-        [ticker, mine, naive, _change(slot, (mine, naive))]
-        for ticker, mine, naive in slot.loss_by_ticker
-    ]
+    losses = slot.loss_by_ticker
+    rows = [[ticker, mine, naive, _change(slot, (mine, naive))] for ticker, mine, naive in losses]
     title = f"{slot.metric} by ticker on the sealed test"
     columns = ["ticker", "candidate", "naive", "against naive"]
     return Block(title, columns, rows, (), "No losses by ticker are known yet.")

@@ -25,6 +25,7 @@ from podium.trial import config_hash
 
 CONFIG, RESULTS = "config.json", "training_results.json"
 PARTS = (CONFIG, RESULTS, MANIFEST, *CHECKPOINTS)
+MOMENTS = ("started_at", "ended_at")
 SCHEMA = 1
 
 
@@ -127,26 +128,20 @@ def _results(
 ) -> dict[str, Any]:
     rows = _trainings(project, split, candidate, manifest.get("seeds", [manifest["seed"]]))
     facts = {one["id"]: one for one in trial_facts.trials(project.reader, [row.id for row in rows])}
-    trainings = []
-    for row in rows:
-        fact = facts[row.id]
-        trainings.append(
-            {
-                "checkpoint": "final_model" if row.fold else "best_model",
-                "trial": row.id,
-                "seed": row.seed,
-                "config": row.config,
-                "epochs": fact["epochs"],
-                "best_epoch": fact["best_epoch"],
-                # NaN for a model trained on all data.
-                "score": row.score,
-                "metrics": fact["results"],
-                "curves": fact["curves"],
-                "seconds": fact["seconds"],
-                "started_at": fact["started_at"],
-                "ended_at": fact["ended_at"],
-            }
-        )
+    trainings = [
+        {
+            "checkpoint": "final_model" if row.fold else "best_model",
+            "trial": row.id,
+            "seed": row.seed,
+            "config": row.config,
+            **{name: facts[row.id][name] for name in ("epochs", "best_epoch")},
+            # NaN for a model trained on all data.
+            "score": row.score,
+            "metrics": facts[row.id]["results"],
+            **{name: facts[row.id][name] for name in ("curves", "seconds", *MOMENTS)},
+        }
+        for row in rows
+    ]
     return {
         "podium": SCHEMA,
         "candidate": candidate.id,
@@ -165,11 +160,8 @@ def _trainings(
     """Trials of the artefact: one for each checkpoint and seed, in the order of training."""
     rows = project.ledger.read(reads.trials_of, candidate.study_id or "", PHASE)
     same = config_hash(candidate.family, candidate.config)
-    mine = [
-        row
-        for row in rows
-        if row.config_hash == same and row.split_hash == split.hash and row.seed in seeds
-    ]
+    alike = [row for row in rows if row.config_hash == same and row.split_hash == split.hash]
+    mine = [row for row in alike if row.seed in seeds]
     # Candidates may share a training, which names the artefact of the first; but not all trainings
     # of one config are of this candidate.
     mine.sort(key=lambda row: row.artifact_hash == candidate.artifact_hash)

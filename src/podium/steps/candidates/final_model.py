@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from podium.steps.evidence import drift
 from podium.steps.evidence.comparison import dm_scalars
 from podium.steps.evidence.evidence import evidence_about, put_training_marks
 from podium.steps.evidence.leak_probe import ensure_leak_probe
+from podium.steps.search.handover import section_inputs
 from podium.steps.search.results import Analysis
 from podium.steps.trials import baselines, execute
 from podium.steps.trials.once import Inputs, evidence_once, once
@@ -132,10 +133,8 @@ def candidate_once(
     forget_states(project, slot)
     candidate = recorded.candidate(project, done.outputs["candidate"])
     if done.fresh and not done.outputs["new"]:
-        project.reporter.say(
-            f"{slot}: the trained model is identical to candidate {candidate.id} "
-            f"(version {candidate.version})"
-        )
+        same = f"candidate {candidate.id} (version {candidate.version})"
+        project.reporter.say(f"{slot}: the trained model is identical to {same}")
     return Made(candidate, done.fresh and bool(done.outputs["new"]))
 
 
@@ -181,8 +180,8 @@ def inputs(project: Project, analysis: Analysis | None) -> dict[str, Any]:
         None: it and the values that depend on it are not known yet.
     """
     if analysis is None:
-        settings = _settings(project)
-        return {"family": None, "config": None, "data": None, "folds": None, **settings}
+        unknown = dict.fromkeys(("family", "config", "data", "folds"))
+        return {**unknown, **section_inputs(project, "finalize")}
     chosen, data, folds = analysis.chosen, analysis.extension.tuned.data, analysis.extension.split
     return inputs_of(project, data, chosen.family, chosen.config, chosen.epochs, folds.hash)
 
@@ -200,15 +199,7 @@ def inputs_of(
         "task": data.task_hash,
         "sealed from": data.sealed[0],
         "folds": split,
-        **_settings(project),
-    }
-
-
-def _settings(project: Project) -> dict[str, Any]:
-    settings = asdict(project.config.finalize)
-    return {
-        **{f"finalize.{name}": value for name, value in settings.items()},
-        "tune.seed": project.config.tune.seed,
+        **section_inputs(project, "finalize"),
     }
 
 

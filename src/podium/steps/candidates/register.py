@@ -124,6 +124,15 @@ class JudgedModel:
     realigned: str = ""
 
 
+def not_on_record(model: object) -> DataError:
+    """Error about a model whose trial is not on record."""
+    return DataError(
+        f"the trial of {model} is not on record",
+        "a model of this project",
+        "import its record too: podium import",
+    )
+
+
 class OtherQuestionError(DataError):
     """The model is valid, but the task or the data of its slot have changed since."""
 
@@ -151,11 +160,7 @@ def judged_model(project: Project, place: Place, slot: str | None) -> JudgedMode
     with ledger.reading() as tx:
         match = reads.trial_of_artifact(tx, place.artifact_hash)
         if match is None:
-            raise DataError(
-                f"the trial of {place.folder} is not on record",
-                "a model of this project",
-                "import its record too: podium import",
-            )
+            raise not_on_record(place.folder)
         trial, study_id = match
         id_ = candidate_of(project, place.manifest["slot"], place.artifact_hash)
         known = reads.evidence_of(tx, id_).get("validation") if id_ else None

@@ -16,7 +16,13 @@ from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
 from podium.resolve import find_model, get_active_model_path
 from podium.steps.candidates.final_model import STEP as FINALIZE
-from podium.steps.candidates.register import JudgedModel, OtherQuestionError, judged_model, register
+from podium.steps.candidates.register import (
+    JudgedModel,
+    OtherQuestionError,
+    judged_model,
+    not_on_record,
+    register,
+)
 from podium.steps.candidates.verify_checkpoint import by_score, facts_of, searched_folder, stored
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import ensure_leak_probe
@@ -104,24 +110,16 @@ def _apart(project: Project, place: Place, slot: str | None) -> JudgedModel:
         "trial", "id", order="created_at, id", artifact_hash=place.artifact_hash, fold=fold
     )
     if row is None:
-        raise DataError(
-            f"the trial of {place.checkpoint} of {place.folder} is not on record",
-            "a model of this project",
-        )
+        raise not_on_record(f"{place.checkpoint} of {place.folder}")
     with ledger.reading() as tx:
         trial = reads.trials_by_id(tx, [row["id"]])[row["id"]]
         validation = reads.evidence_of(tx, whole.candidate.id).get("validation")
     description = {k: v for k, v in place.manifest.items() if k not in ("files", "podium")}
-    description |= {
-        "config": trial.config,
-        "epochs": int(trial.config.get(BUDGET, 0)),
-        "checkpoint_of": place.artifact_hash,
-    }
+    epochs, origin = int(trial.config.get(BUDGET, 0)), place.artifact_hash
+    description |= {"config": trial.config, "epochs": epochs, "checkpoint_of": origin}
+    folders = {place.checkpoint: place.folder / place.checkpoint}
     name, folder = artifact.store(
-        project.store,
-        {place.checkpoint: place.folder / place.checkpoint},
-        description,
-        writer=f"checkpoint-{trial.id}",
+        project.store, folders, description, writer=f"checkpoint-{trial.id}"
     )
     alone = artifact.place_of(project.store / folder, name)
     with ledger.transaction(durable=True) as tx:

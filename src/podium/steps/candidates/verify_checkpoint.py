@@ -18,7 +18,7 @@ from podium.errors import DataError, NotFoundError
 from podium.hashing import canonical, digest_bytes
 from podium.ledger import reads, writes
 from podium.runners._files import write_folder
-from podium.steps.candidates.register import OtherQuestionError, require_fit
+from podium.steps.candidates.register import OtherQuestionError, not_on_record, require_fit
 from podium.steps.search.tune import validation_split
 from podium.steps.search.tuning_files import CHECKPOINTS
 from podium.steps.trials import execute
@@ -40,10 +40,8 @@ def searched_folder(path: Path) -> Path | None:
 
 def by_score(folder: Path) -> list[Path]:
     """A search's checkpoints by the scores in their files, the best first; unreadable ones last."""
-    return sorted(
-        (path for path in folder.glob("*") if (path / CONFIG).is_file()),
-        key=lambda path: (_value(path), path.name),
-    )
+    checkpoints = [path for path in folder.glob("*") if (path / CONFIG).is_file()]
+    return sorted(checkpoints, key=lambda path: (_value(path), path.name))
 
 
 def _value(folder: Path) -> float:
@@ -90,11 +88,7 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
     facts = facts_of(folder)
     row = project.ledger.read(reads.trials_by_id, [facts["id"]]).get(facts["id"])
     if row is None:
-        raise DataError(
-            f"the trial of {folder} is not on record",
-            "a model of this project",
-            "import its record too: podium import",
-        )
+        raise not_on_record(folder)
     try:
         data, _ = require_fit(project, Place(folder, "", facts, execute.CHECKPOINT), slot)
         task = Task(row.id, row.config, row.fold, row.seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,8 @@ class BacktestResult(Answer):
             columns["champion"] = {**_errors(self.champion["test"]), **theirs}
         renewed = self.evidence.get(refit.KIND)
         if renewed is not None and refit.fits(renewed, trading):
-            columns[refit.KIND] = {
-                renewed.notes["metric"]: renewed.scalar("loss"),
-                **_trading_figures(renewed, refit.KIND),
-            }
+            loss = {renewed.notes["metric"]: renewed.scalar("loss")}
+            columns[refit.KIND] = {**loss, **_trading_figures(renewed, refit.KIND)}
         columns |= {name: _trading_figures(trading, name) for name in BENCHMARKS}
         return [
             {"figure": name, **{who: finite_or_none(of.get(name)) for who, of in columns.items()}}
@@ -191,10 +190,9 @@ def backtest(
             return _judged(project, entry, f"model {model_path}, named explicitly")
         require_task(project.config, name)
         entry, rule = found_model(project, name, checkpoint)
-        project.reporter.say(
-            f"{name}: judging candidate {entry.candidate.id} (version {entry.candidate.version}): "
-            f"{rule}"
-        )
+        made = entry.candidate
+        which = f"candidate {made.id} (version {made.version})"
+        project.reporter.say(f"{name}: judging {which}: {rule}")
         return _judged(project, entry, rule)
 
 
@@ -326,9 +324,8 @@ def against_champion(project: Project, entry: JudgedModel) -> bool:
     if rival is None:
         return False
     inputs = against_inputs(entry.data, entry.candidate, rival)
-    return evidence_once(
-        project, entry.candidate, AGAINST, inputs, lambda: _against(project, entry, rival)
-    )
+    make = partial(_against, project, entry, rival)
+    return evidence_once(project, entry.candidate, AGAINST, inputs, make)
 
 
 def _against(

@@ -28,13 +28,12 @@ from podium.steps.workspace.project import Project
 RESULTS, EQUITY, DRAWDOWN = "results.json", "equity", "drawdown"
 MONTHLY, FILLED, SIGNALS = "monthly", "trades", "signals"
 TABLES = (EQUITY, DRAWDOWN, MONTHLY, FILLED)
-FILES = (
-    *(f"{table}.{form}" for form in ("csv", "parquet") for table in TABLES),
-    f"{EQUITY}.png",
-    f"{DRAWDOWN}.png",
-)
+PICTURES = (f"{EQUITY}.png", f"{DRAWDOWN}.png")
+FILES = (*(f"{table}.{form}" for form in ("csv", "parquet") for table in TABLES), *PICTURES)
 PARTS = (RESULTS, *(f"{name}.*" for name in (*TABLES, SIGNALS)))
 PORTFOLIOS = (CANDIDATE, NAIVE, *BENCHMARKS)
+# Facts of the candidate in the results.
+OF_CANDIDATE = ("version", "family", "config", "artifact_hash", "trained_until")
 SCHEMA = 1
 Table = Mapping[str, Any]
 
@@ -109,26 +108,18 @@ def _results(entry: JudgedModel, evidence: Mapping[str, Evidence], rule: str) ->
         "kind": "backtest",
         "slot": candidate.slot,
         "candidate": candidate.id,
-        "version": candidate.version,
-        "family": candidate.family,
-        "config": candidate.config,
-        "artifact_hash": candidate.artifact_hash,
-        "trained_until": candidate.trained_until,
+        **{name: getattr(candidate, name) for name in OF_CANDIDATE},
         "rule": rule,
         "tickers": entry.data.dataset.tickers,
         "tickers_note": "; ".join(filter(None, [entry.realigned, trading.notes.get("tickers")])),
         "test": {
-            "from": entry.data.test_interval[0],
-            "to": entry.data.test_interval[1],
-            "looks": int(test.scalar("looks")),
-            "windows": int(test.scalar("windows")),
+            **dict(zip(("from", "to"), entry.data.test_interval, strict=True)),
+            **{name: int(test.scalar(name)) for name in ("looks", "windows")},
         },
         "metric": test.notes["metric"],
         "naive_method": test.notes["naive_method"],
         "losses": _whole(test),
-        "signal": trading.notes["signal"],
-        "execution": trading.notes["execution"],
-        "costs": trading.notes["costs"],
+        **{name: trading.notes[name] for name in ("signal", "execution", "costs")},
         "measures": {name: trading.part(name) for name in PORTFOLIOS},
         "refit": None
         if refit is None or not fits(refit, trading)
@@ -195,10 +186,8 @@ def _trades(
 
 def as_csv(table: Table) -> str:
     """A table as CSV; a text that a spreadsheet would run has a quote before it."""
-    columns = [
-        v.astype(str).tolist() if v.dtype.kind == "M" else v.tolist()
-        for v in map(np.asarray, table.values())
-    ]
+    arrays = map(np.asarray, table.values())
+    columns = [(a.astype(str) if a.dtype.kind == "M" else a).tolist() for a in arrays]
     return csv_text([list(table), *zip(*columns, strict=True)])
 
 

@@ -28,6 +28,8 @@ GROUNDS = {
     "trials": ("metric", "dataset_fingerprint", "task_hash", "split_hash", "fold"),
     "candidates": ("slot", "dataset_fingerprint"),
 }
+# Values and direction of each figure by name.
+Figures = dict[str, tuple[tuple[Any, ...], str]]
 # Figures of candidates in a table without --all.
 MAIN = re.compile(
     r"validation (loss|mse|mae|wrong_direction|macro_f1|balanced_accuracy|accuracy|log_loss)"
@@ -91,17 +93,14 @@ class SideBySide(Answer):
         every : bool
             Every row.
         """
-        return [
-            {
-                "what": row.what,
-                **{
-                    id_: f"{_text(value)}{' *' * (place == row.best)}"
-                    for place, (id_, value) in enumerate(zip(self.ids, row.values, strict=True))
-                },
-            }
-            for row in self.facts
-            if every or (row.main and row.differs)
-        ]
+        rows = []
+        for row in self.facts:
+            if every or (row.main and row.differs):
+                cells = [_text(value) for value in row.values]
+                if row.best is not None:
+                    cells[row.best] += " *"
+                rows.append({"what": row.what, **dict(zip(self.ids, cells, strict=True))})
+        return rows
 
 
 def _text(value: Any) -> str:
@@ -159,20 +158,17 @@ def compare(project: Project, names: Sequence[str]) -> SideBySide:
         figures, judged = _scores(project, things), []
     rows = [Row(ground, tuple(thing[ground] for thing in things)) for ground in GROUNDS[kind]]
     rows += _settings(things)
-    rows += [
-        Row(
-            name,
-            values,
-            None if differing else _best(values, direction),
-            kind == "trials" or bool(MAIN.fullmatch(name)),
-        )
-        for name, (values, direction) in figures.items()
-    ]
+    for name, (values, direction) in figures.items():
+        best = None if differing else _best(values, direction)
+        rows.append(Row(name, values, best, kind == "trials" or bool(MAIN.fullmatch(name))))
     ids = tuple(thing["id"] for thing in things)
     if differing:
         sentence = f"these differ in {', '.join(differing)}, so their figures cannot be ranked"
     elif judged and len(judged) == len(things):
-        sentence = _difference(project, things, judged)
+        if all(evidence["kind"] == "evaluation" for evidence in judged):
+            sentence = _class_difference(project, judged)
+        else:
+            sentence = _forecast_difference(project, things[0]["slot"], judged)
     elif kind == "candidates":
         sentence = "not every candidate is judged, so there is no test of their difference"
     else:
@@ -192,9 +188,7 @@ def _settings(things: Sequence[dict[str, Any]]) -> list[Row]:
     return sorted(rows, key=lambda row: not row.differs)
 
 
-def _scores(
-    project: Project, trials: Sequence[dict[str, Any]]
-) -> dict[str, tuple[tuple[Any, ...], str]]:
+def _scores(project: Project, trials: Sequence[dict[str, Any]]) -> Figures:
     """Score, and the best epoch of every reported metric."""
     reader, own = project.reader, directions(project.reader)
     first = trials[0]
@@ -207,18 +201,10 @@ def _scores(
             ways[row["name"]] = _way(project, row, trial, own)
             values = reported.setdefault(row["name"], [])
             values += [] if row["value"] is None else [row["value"]]
-        epochs.append(
-            {
-                name: (max if ways[name] == "max" else min)(values, default=None)
-                for name, values in reported.items()
-            }
-        )
-    figures: dict[str, tuple[tuple[Any, ...], str]] = {
-        "score": (
-            tuple(trial["score"] for trial in trials),
-            way or registry.direction(first["metric"]),
-        )
-    }
+        best = {name: max if way == "max" else min for name, way in ways.items()}
+        epochs.append({name: best[name](values, default=None) for name, values in reported.items()})
+    scores = tuple(trial["score"] for trial in trials)
+    figures: Figures = {"score": (scores, way or registry.direction(first["metric"]))}
     for name in sorted({name for each in epochs for name in each}):
         figures[name] = (tuple(each.get(name) for each in epochs), ways[name])
     figures["seconds"] = (tuple(trial["seconds"] for trial in trials), "none")
@@ -241,14 +227,14 @@ def _way(
 
 def _evidence(
     reader: RecordReader, candidates: Sequence[dict[str, Any]]
-) -> tuple[dict[str, tuple[tuple[Any, ...], str]], list[dict[str, dict[str, Any]]]]:
+) -> tuple[Figures, list[dict[str, dict[str, Any]]]]:
     """Scalars of the newest evidence of each kind, and each candidate's evidence by kind."""
     newest: list[dict[str, dict[str, Any]]] = [{} for _ in candidates]
     for row in reversed(reader.rows("evidence")):
         for mine, candidate in zip(newest, candidates, strict=True):
             if row["candidate_id"] == candidate["id"]:
                 mine[row["kind"]] = row
-    figures: dict[str, tuple[tuple[Any, ...], str]] = {}
+    figures: Figures = {}
     for kind in dict.fromkeys(kind for mine in newest for kind in mine):
         scalars = [mine[kind]["scalars"] if kind in mine else {} for mine in newest]
         for name in dict.fromkeys(name for each in scalars for name in each):
@@ -256,15 +242,6 @@ def _evidence(
             direction = next(each[name][2] for each in scalars if name in each)
             figures[f"{kind} {name}"] = (values, direction)
     return figures, newest
-
-
-def _difference(
-    project: Project, candidates: Sequence[dict[str, Any]], judged: Sequence[dict[str, Any]]
-) -> str:
-    """Test of the difference between the first two on the samples of both."""
-    if all(evidence["kind"] == "evaluation" for evidence in judged):
-        return _class_difference(project, judged)
-    return _forecast_difference(project, candidates, judged)
 
 
 def _class_difference(project: Project, judged: Sequence[dict[str, Any]]) -> str:
@@ -289,11 +266,8 @@ def _class_difference(project: Project, judged: Sequence[dict[str, Any]]) -> str
     return f"on the same samples the first two are not distinguishable: {interval}"
 
 
-def _forecast_difference(
-    project: Project, candidates: Sequence[dict[str, Any]], judged: Sequence[dict[str, Any]]
-) -> str:
+def _forecast_difference(project: Project, slot: str, judged: Sequence[dict[str, Any]]) -> str:
     """Diebold-Mariano between the first two on the windows of the sealed test."""
-    section = project.config.slot(candidates[0]["slot"])
     if all("index" in evidence["series"] for evidence in judged[:2]):
         a, b = _on_common_windows(project.reader, judged[:2])
     else:
@@ -304,7 +278,7 @@ def _forecast_difference(
             .mean(axis=1, dtype=np.float64)
             for evidence in judged[:2]
         )
-    test = diebold_mariano(a, b, section.horizon)
+    test = diebold_mariano(a, b, project.config.slot(slot).horizon)
     if test.reason:
         return f"the difference on the sealed test is undecidable: {test.reason}"
     better = "first" if test.mean_difference < 0 else "second"
@@ -325,10 +299,8 @@ def _on_common_windows(reader: RecordReader, judged: Sequence[dict[str, Any]]) -
     windows = [index.item + index.seconds * tickers for index in indexes]
     shared = np.intersect1d(windows[0], windows[1])
     common = [np.flatnonzero(np.isin(own, shared)) for own in windows]
-    return [
-        by_period(loss[rows], index.seconds[rows])
-        for loss, rows, index in zip(losses, common, indexes, strict=True)
-    ]
+    columns = zip(losses, common, indexes, strict=True)
+    return [by_period(loss[rows], index.seconds[rows]) for loss, rows, index in columns]
 
 
 def _best(values: Sequence[Any], direction: str) -> int | None:

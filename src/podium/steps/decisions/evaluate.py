@@ -114,19 +114,15 @@ class Evaluated(Answer):
         )
         champion = ""
         if self.against is not None:
-            champion = (
-                f"; champion {self.against.notes['champion']} "
-                f"{number(self.against.scalar('champion_macro_f1'))} "
-                f"(p = {p_value(self.against.scalar('p_value'))})"
-            )
+            id_, scalar = self.against.notes["champion"], self.against.scalar
+            theirs, p = number(scalar("champion_macro_f1")), p_value(scalar("p_value"))
+            champion = f"; champion {id_} {theirs} (p = {p})"
         return f"{self.candidate.title} on {notes['data']}: macro-F1 {score}{champion}"
 
     def rows(self) -> list[dict[str, Any]]:
         """Figures overall and of each class: a row a figure, a column a model."""
-        columns = {
-            "candidate" if role == "model" else role: figures
-            for role, figures in self.report.figures.items()
-        }
+        reported = self.report.figures.items()
+        columns = {"candidate" if role == "model" else role: of for role, of in reported}
         rows = [
             {"figure": label, **{who: getattr(of, name) for who, of in columns.items()}}
             for name, label in FIGURES.items()
@@ -155,11 +151,10 @@ class Evaluated(Answer):
             if share is None:
                 parts.append(f"{label} {evidence.notes.get(f'improvement_{name}', 'not known')}")
                 continue
-            interval = ""
+            parts.append(f"{label} {share.value:+.3g} %")
             if low is not None:
                 high = evidence.scalar(f"improvement_{name}_high")
-                interval = f" ({low.value:+.3g} to {high:+.3g})"
-            parts.append(f"{label} {share.value:+.3g} %{interval}")
+                parts[-1] += f" ({low.value:+.3g} to {high:+.3g})"
         return (
             f"improvement over parent {evidence.notes['parent']} on the same samples, with 95 % "
             f"intervals: {', '.join(parts)}"
@@ -286,12 +281,14 @@ def evaluate(
         **_report_arguments(project, "parent", parent, own, judged),
     )
     files = bundle(report)
-    manifest = manifest_bytes(
-        {"podium": 1, "files": {k: digest_bytes(v) for k, v in files.items()}}
-    )
+    hashes = {name: digest_bytes(content) for name, content in files.items()}
+    manifest = manifest_bytes({"podium": 1, "files": hashes})
     hash_ = digest_bytes(manifest)
     kind = KIND if judged.official else OTHER
     _write(place, {**files, MANIFEST: manifest})
+
+    notes = {"bundle": hash_, "folder": project.shown(place), "data": judged.name}
+    notes |= baselines.notes(reference)
 
     def findings(tx: Transaction) -> list[Evidence]:
         evidence = evidence_about(
@@ -301,12 +298,7 @@ def evaluate(
             dataset=judged.fingerprint,
             scalars=_scalars(report.model, report.figures["naive"]),
             series=put_arrays(project, tx, _arrays(judged, probabilities)),
-            notes={
-                "bundle": hash_,
-                "folder": project.shown(place),
-                "data": judged.name,
-                **baselines.notes(reference),
-            },
+            notes=notes,
         )
         if rival is None or report.champion is None or not judged.official:
             return [evidence]
@@ -320,9 +312,8 @@ def evaluate(
     fresh = evidence_once(project, candidate, kind, of, lambda: findings)
     improved = None
     if report.improvements and judged.official:
-        improved = improvement_in_classes(
-            project, candidate, judged.fingerprint, report.improvements
-        )
+        changes = report.improvements
+        improved = improvement_in_classes(project, candidate, judged.fingerprint, changes)
     stored = recorded.evidence(project, candidate.id)
     return Evaluated(candidate, stored[kind], place, report, stored.get(AGAINST), improved, fresh)
 
@@ -380,12 +371,9 @@ def _evaluation_data(project: Project, data: ClassData, path: Path | None) -> Ev
     if own is not None:
         name = project.config.datasets[data.section.dataset].evaluation
         return EvaluationData(Subset(own, np.arange(len(own))), name, official=True)
-    rows = data.split.folds[0].validation
-    return EvaluationData(
-        Subset(data.dataset, rows),
-        "the validation samples, on which its epoch was chosen",
-        official=True,
-    )
+    samples = Subset(data.dataset, data.split.folds[0].validation)
+    name = "the validation samples, on which its epoch was chosen"
+    return EvaluationData(samples, name, official=True)
 
 
 def _require_same_names(candidate: Candidate, model: LoadedClassifier, data: ClassData) -> None:
@@ -417,11 +405,8 @@ def _require_unseen(project: Project, candidate: Candidate, judged: EvaluationDa
     marks = judged.samples.marks()
     with project.ledger.reading() as tx:
         series = reads.evidence_of(tx, candidate.id)["validation"].series
-        trained = {
-            what: reads.array(tx, series[f"trained_{what}"])
-            for what in marks
-            if f"trained_{what}" in series
-        }
+        stored = [what for what in marks if f"trained_{what}" in series]
+        trained = {what: reads.array(tx, series[f"trained_{what}"]) for what in stored}
     problems = [
         Problem(
             f"candidate {candidate.id} was trained on {count} of the {len(marks[what])} {name} of "
@@ -481,10 +466,8 @@ def _attached(folder: Path, judged: EvaluationData, own: Floats) -> Floats:
     names = judged.samples.sequences.class_names
     theirs = json.loads(files[METRICS])["class_names"]
     if tuple(theirs) != names:
-        raise DataError(
-            f"{folder} is about the classes {', '.join(theirs)}",
-            f"{', '.join(names)}, in this order",
-        )
+        order = f"{', '.join(names)}, in this order"
+        raise DataError(f"{folder} is about the classes {', '.join(theirs)}", order)
     columns = [f"probability_{k}" for k in range(len(names))]
     try:
         cells = [[float(cell) for cell in row] for row in predicted(files[PREDICTIONS], columns)]

@@ -62,10 +62,8 @@ class Promotion(Answer):
 
     def rows(self) -> list[dict[str, Any]]:
         """Verdict of each gate."""
-        return [
-            {"gate": one.gate, "result": str(one.result), "finding": one.finding}
-            for one in self.verdicts
-        ]
+        rows = self.verdicts
+        return [{"gate": v.gate, "result": str(v.result), "finding": v.finding} for v in rows]
 
 
 @on_candidate("promote", judged=True)
@@ -292,10 +290,8 @@ def demoted(project: Project, candidate: Candidate) -> Promotion | None:
     if last["to_stage"] != Stage.ARCHIVED and last["from_stage"] != Stage.CHAMPION:
         return None
     stage = Stage(last["to_stage"])
-    sentence = (
-        f"{candidate.name} stays in {stage}, because {last['actor']} moved it there on "
-        f"{last['created_at'][:10]} ({last['reason']})."
-    )
+    moved = f"{last['actor']} moved it there on {last['created_at'][:10]} ({last['reason']})"
+    sentence = f"{candidate.name} stays in {stage}, because {moved}."
     return Promotion(candidate, stage, (), False, False, sentence)
 
 
@@ -319,9 +315,8 @@ def _waived(project: Project, before: Verdict, waive: Collection[str], reason: s
     """The verdict, or the waiver with the gate's own result and finding."""
     if before.passed or before.gate not in waive:
         return before
-    finding = (
-        f"waived by {project.actor}: {reason.strip()} (the gate: {before.result}, {before.finding})"
-    )
+    gate = f"the gate: {before.result}, {before.finding}"
+    finding = f"waived by {project.actor}: {reason.strip()} ({gate})"
     return replace(before, result=Result.WAIVED, finding=finding)
 
 
@@ -332,9 +327,8 @@ def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
     last = _last_move(project, candidate)
     verdicts = verdicts_of(last) if last else ()
     refused = last is not None and not last["accepted"]
-    return Promotion(
-        candidate, stage, verdicts, refused, False, _sentence(candidate, stage, verdicts, refused)
-    )
+    sentence = _sentence(candidate, stage, verdicts, refused)
+    return Promotion(candidate, stage, verdicts, refused, False, sentence)
 
 
 def verdicts_of(decision: Mapping[str, Any]) -> tuple[Verdict, ...]:

@@ -107,10 +107,8 @@ def _evidence(project: Project, entry: JudgedModel) -> Callable[[Transaction], l
 
 def fits(evidence: Evidence, trading: Evidence) -> bool:
     """Whether evidence is of the same bars as that of a backtest."""
-    return (evidence.dataset_fingerprint, evidence.split_hash) == (
-        trading.dataset_fingerprint,
-        trading.split_hash,
-    )
+    same_data = evidence.dataset_fingerprint == trading.dataset_fingerprint
+    return same_data and evidence.split_hash == trading.split_hash
 
 
 def refits_of(data: SlotData, settings: BacktestSection) -> Split:

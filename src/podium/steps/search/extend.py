@@ -6,14 +6,14 @@ import inspect
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from podium import registry
 from podium.arrays import Floats
-from podium.errors import NotFoundError, Problem, Problems, UsageError
+from podium.errors import NotFoundError, Problems, UsageError
 from podium.hashing import digest
 from podium.ledger import reads, writes
 from podium.ledger.reads import TrialRow
@@ -25,7 +25,7 @@ from podium.space import ConfigDict
 from podium.split import Split
 from podium.stats.class_figures import confusion, rates
 from podium.steps.search import extended_files
-from podium.steps.search.handover import SETTINGS, STUDY, settings_of
+from podium.steps.search.handover import SETTINGS, STUDY, section_inputs, settings_of
 from podium.steps.search.results import ClassScores, CrossValidation, FoldScores, SearchResult
 from podium.steps.search.tune import OVERRIDES, search_left
 from podium.steps.trials import execute
@@ -165,15 +165,13 @@ def inputs(project: Project, search: SearchResult | None) -> dict[str, Any]:
     search : SearchResult, optional
         None while the search is not finished.
     """
-    settings = asdict(project.config.extend)
     configs = None
     if search is not None:
         split = folds_of(project.config.extend, search.data.tuning, search.data.splitter)
         plans = planned(project, search, split)
         configs = digest([_key(search, split, one, plan) for one in plans for plan in one.plans])
     return {
-        **{f"extend.{name}": value for name, value in settings.items()},
-        "tune.seed": project.config.tune.seed,
+        **section_inputs(project, "extend"),
         "search": None if search is None else search.study.id,
         "configs and folds": configs,
     }
@@ -231,19 +229,11 @@ def folds_of(settings: ExtendSection, samples: HasSamples, usual: str = "walk_fo
     split = registry.load("splitters", splitter).split
     takes = inspect.signature(split).parameters
     unset = {"train_bars": 0, "test_folds": 0, "purge": 0, "embargo": -1}
-    chosen = {
-        name: value
-        for name, default in unset.items()
-        if (value := getattr(settings, name)) != default
-    }
-    problems = Problems(
-        Problem(
-            f"extend.{name} is {value}, but {splitter} has no {name}",
-            fix="leave it out or choose another splitter",
-        )
-        for name, value in chosen.items()
-        if name not in takes
-    )
+    values = {name: getattr(settings, name) for name in unset}
+    chosen = {name: value for name, value in values.items() if value != unset[name]}
+    problems, fix = Problems(), "leave it out or choose another splitter"
+    for name in [name for name in chosen if name not in takes]:
+        problems.add(f"extend.{name} is {chosen[name]}, but {splitter} has no {name}", "", fix)
     if "folds" not in takes:
         problems.add(f"extend.splitter is '{splitter}'", "a splitter that makes folds")
     UsageError.raise_for(problems)
@@ -256,10 +246,8 @@ def _top(
 ) -> list[TrialRow]:
     """Best trials of different configs: finalists in their order, then by the score."""
     best: dict[str, TrialRow] = {}
-    others = sorted(
-        (r for r in trials if r.state is State.COMPLETE),
-        key=lambda r: (way.sign * r.score, r.number),
-    )
+    others = [row for row in trials if row.state is State.COMPLETE]
+    others.sort(key=lambda row: (way.sign * row.score, row.number))
     for row in (*finalists, *others):
         best.setdefault(row.config_hash, row)
     return list(best.values())[:count]
@@ -278,33 +266,22 @@ class FoldPlan:
 def planned(project: Project, search: SearchResult, split: Split) -> list[FoldPlan]:
     """Planned trainings of the best configs of the search, then of the baselines."""
     settings, n_folds = project.config.extend, len(split.folds)
-    top = _top(
-        [one.row for one in search.finalists], search.eligible, settings.top, search.data.direction
-    )
-    chosen = [
-        (PHASE, rank, row, execute.with_epochs(row.config, settings.epochs))
-        for rank, row in enumerate(top)
-    ]
-    references = [(EXTEND_BASELINE, row.number, row, row.config) for row in search.baselines]
+    finalists = [one.row for one in search.finalists]
+    top = _top(finalists, search.eligible, settings.top, search.data.direction)
+
+    def plan(phase: str, rank: int, row: TrialRow, config: ConfigDict) -> FoldPlan:
+        plans = []
+        for fold in (one.number for one in split.folds):
+            seed = trial_seed(project.config.tune.seed, fold) if phase == PHASE else 0
+            plans.append(Planned(phase, rank * n_folds + fold, config, fold, seed))
+        return FoldPlan(phase, row, config, plans)
+
     return [
-        FoldPlan(
-            phase,
-            row,
-            config,
-            [
-                Planned(
-                    phase,
-                    number=rank * n_folds + fold.number,
-                    config=config,
-                    fold=fold.number,
-                    seed=0
-                    if phase == EXTEND_BASELINE
-                    else trial_seed(project.config.tune.seed, fold.number),
-                )
-                for fold in split.folds
-            ],
-        )
-        for phase, rank, row, config in [*chosen, *references]
+        *(
+            plan(PHASE, rank, row, execute.with_epochs(row.config, settings.epochs))
+            for rank, row in enumerate(top)
+        ),
+        *(plan(EXTEND_BASELINE, row.number, row, row.config) for row in search.baselines),
     ]
 
 
@@ -322,19 +299,10 @@ def _extension(
     scores: dict[str, list[FoldScores]] = {PHASE: [], EXTEND_BASELINE: []}
     for one, folds in zip(planned_configs, rows, strict=True):
         losses, units = _losses(project, search.data, folds)
-        scores[one.phase].append(
-            FoldScores(
-                one.row.family,
-                one.config,
-                one.row.score,
-                folds,
-                losses,
-                units,
-                _best_epoch(project, search.data, folds),
-                max(1, len(split.paths)),
-                _class_scores(project, search.data, split, folds),
-            )
-        )
+        epoch = _best_epoch(project, search.data, folds)
+        classes = _class_scores(project, search.data, split, folds)
+        facts = (one.row.family, one.config, one.row.score, folds, losses, units, epoch)
+        scores[one.phase].append(FoldScores(*facts, max(1, len(split.paths)), classes))
     configs, references = (_ranked(scores[n], search.data) for n in (PHASE, EXTEND_BASELINE))
     return CrossValidation(search, split, configs, references)
 

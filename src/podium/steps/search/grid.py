@@ -92,10 +92,8 @@ def grid(
     )
     baselines.run(context)
     seed, configs = trial_seed(project.config.tune.seed, SEED), list(space.grid())
-    keys = [
-        execute.key_of(data, split, name, Planned(GRID, 0, config, 0, seed)).hash
-        for config in configs
-    ]
+    plans = [Planned(GRID, 0, config, 0, seed) for config in configs]
+    keys = [execute.key_of(data, split, name, plan).hash for plan in plans]
     before = project.ledger.read(reads.count_ended, keys)
     search = registry.load("searches", GRID).SEARCH(space, seed)
     with driver.work_folder(project, slot, GRID) as work:
@@ -148,7 +146,7 @@ def _summarize(context: StudyContext, rows: Sequence[TrialRow], trained: int) ->
     complete = [r for r in rows if r.state is State.COMPLETE and math.isfinite(r.score)]
     way, falls = data.direction, data.direction is Direction.MIN
     best = min(complete, key=lambda row: way.sign * row.score, default=None)
-    loss = best.score if best else None
+    loss = best and best.score
     if best and not falls:
         # A score that is maximized is no loss.
         rows_of_loss = ledger.read(reads.results, [best.id], ["val_loss"])
@@ -164,11 +162,11 @@ def _summarize(context: StudyContext, rows: Sequence[TrialRow], trained: int) ->
         "num_runs": len(rows),
         "num_trained": trained,
         "num_failed": sum(row.state is not State.PRUNED for row in rows) - len(complete),
-        "best": best.id if best else None,
+        "best": best and best.id,
         "best_final_val_loss": loss,
-        **({} if falls else {"best_score": best.score if best else None}),
-        "best_config": best.config if best else None,
-        "best_checkpoint": best.checkpoint if best else None,
+        **({} if falls else {"best_score": best and best.score}),
+        "best_config": best and best.config,
+        "best_checkpoint": best and best.checkpoint,
     }
     with ledger.transaction(durable=True) as tx:
         writes.put_receipt(tx, data.slot, GRID, str(summary["id"]), summary)

@@ -29,6 +29,12 @@ def settings_of(project: Project, *sections: str) -> dict[str, Any]:
     return settings
 
 
+def section_inputs(project: Project, name: str) -> dict[str, Any]:
+    """Settings of a section and the seed, as inputs of a step by name."""
+    settings = {f"{name}.{key}": value for key, value in settings_of(project, name)[name].items()}
+    return {**settings, "tune.seed": project.config.tune.seed}
+
+
 def left_by(project: Project, slot: str, step: str, study: str = "") -> Receipt | None:
     """Newest receipt of a verb, or the newest one of a study; None without any.
 

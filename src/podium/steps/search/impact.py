@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 from typing import Any
 
 from podium.errors import NotFoundError, UsageError, suggest
@@ -91,15 +91,10 @@ class HyperparameterImpact(Answer):
 
     def rows(self) -> list[dict[str, Any]]:
         """Mean of each value, or the runs where no value repeats."""
+        name, metric = self.hyperparam, self.metric
         if self.groups:
-            return [
-                {self.hyperparam: one.value, f"mean {self.metric}": one.mean, "n": one.n}
-                for one in self.groups
-            ]
-        return [
-            {"run_id": run_id, self.hyperparam: value, self.metric: score}
-            for run_id, value, score in self.runs
-        ]
+            return [{name: of.value, f"mean {metric}": of.mean, "n": of.n} for of in self.groups]
+        return [{"run_id": id_, name: value, metric: score} for id_, value, score in self.runs]
 
 
 def impact(
@@ -140,11 +135,8 @@ def impact(
     runs = _observed(reader, chosen, family)
     having = [run for run in runs if hyperparam in run.config]
     if not having:
-        known = {name for run in runs for name in run.config}
-        raise NotFoundError(
-            f"no run with {chosen} has a hyperparameter '{hyperparam}'",
-            fix=suggest(hyperparam, known),
-        )
+        near = suggest(hyperparam, {name for run in runs for name in run.config})
+        raise NotFoundError(f"no run with {chosen} has a hyperparameter '{hyperparam}'", fix=near)
     comparable, left_out = _comparable(having)
     if len(having) < len(runs):
         left_out = [f"{counted(len(runs) - len(having), 'run')} without {hyperparam}", *left_out]
@@ -183,17 +175,10 @@ def ranked(
         As ``[metrics]`` of podium.toml.
     """
     names = dict.fromkeys(name for run in runs for name in run.config)
-    impacts_ = [
-        _impact(
-            name,
-            metric,
-            [run for run in runs if name in run.config],
-            declared,
-            left_out,
-            looks=len(names),
-        )
-        for name in names
-    ]
+    impacts_ = []
+    for name in names:
+        having = [run for run in runs if name in run.config]
+        impacts_.append(_impact(name, metric, having, declared, left_out, looks=len(names)))
     return sorted(impacts_, key=lambda one: -one.strength)
 
 
@@ -221,10 +206,8 @@ def _observed(reader: RecordReader, metric: str, family: str | None) -> list[Obs
         return runs
     mine = [run for run in runs if run.family == family]
     if not mine:
-        known_families = {run.family for run in runs}
-        raise NotFoundError(
-            f"no run of '{family}' has {metric}", fix=suggest(family, known_families)
-        )
+        near = suggest(family, {run.family for run in runs})
+        raise NotFoundError(f"no run of '{family}' has {metric}", fix=near)
     return mine
 
 
@@ -284,10 +267,8 @@ def _groups(runs: Sequence[Observation], hyperparam: str) -> list[ValueGroup]:
         by_value.setdefault(json_text(run.config[hyperparam]), []).append(run)
     if len(by_value) == len(runs):
         return []
-    return [
-        ValueGroup(of[0].config[hyperparam], len(of), math.fsum(r.value for r in of) / len(of))
-        for of in by_value.values()
-    ]
+    groups = by_value.values()
+    return [ValueGroup(g[0].config[hyperparam], len(g), fmean(r.value for r in g)) for g in groups]
 
 
 def _rank_correlation(
@@ -306,15 +287,12 @@ def _rank_correlation(
     correlation = f"rank correlation {rho:+.2f} over {n} runs"
     if abs(rho) * math.sqrt(n - 1) < NormalDist().inv_cdf(1 - level / 2):
         return rho, f"{correlation}: {CHANCE}"
-    way = "higher" if rho > 0 else "lower"
+    finding = f"{correlation}: higher values go with {'higher' if rho > 0 else 'lower'} {metric}"
     try:
         better = lower_is_better(metric, declared) == (rho < 0)
     except UsageError:
-        return rho, f"{correlation}: higher values go with {way} {metric}"
-    return rho, (
-        f"{correlation}: higher values go with {way} {metric}, which is "
-        f"{'better' if better else 'worse'}"
-    )
+        return rho, finding
+    return rho, f"{finding}, which is {'better' if better else 'worse'}"
 
 
 def _between(

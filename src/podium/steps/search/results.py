@@ -156,16 +156,14 @@ class SearchResult(Answer):
         # Only settings that vary among the trials of the family.
         alike = [other.config for other in self.trials if other.family == row.family]
         shared = differing(alike)[0]
-        config = short({k: v for k, v in row.config.items() if k not in shared})
+        varied = short({k: v for k, v in row.config.items() if k not in shared})
+        config = f"{row.family} {varied}".rstrip()
         score = number(self.best_score)
         if self.reference:
             score = against_baseline(self.best_score, self.reference, self.data)
         seeds = f" (mean of {len(best.scores)} seeds)" if best else ""
         epoch = f" in epoch {self.epochs[row.id]}" if row.id in self.epochs else ""
-        return (
-            f"best {' '.join(filter(None, (row.family, config)))}: {self.metric}{seeds} on "
-            f"validation {score}{epoch}"
-        )
+        return f"best {config}: {self.metric}{seeds} on validation {score}{epoch}"
 
     @property
     def ranked(self) -> list[TrialRow]:
@@ -277,10 +275,8 @@ def searched(context: StudyContext, phase: str) -> list[TrialRow]:
     A config that the study proposed twice, or that was on record before, is one trial.
     """
     dropped = pruned_by(context)
-    rows = [
-        as_pruned(row, dropped[row.id]) if row.id in dropped else row
-        for row in context.rows(KNOWN, phase)
-    ]
+    rows = context.rows(KNOWN, phase)
+    rows = [as_pruned(row, dropped[row.id]) if row.id in dropped else row for row in rows]
     # In a search that --max-time ended, the others never began.
     ended = [row for row in rows if row.state.ended]
     own = {row.id for row in ended if row.phase != KNOWN}
@@ -322,17 +318,8 @@ def result_of(
     ids = [row.id for row in (*trials, *references)]
     for id_, name, value in project.ledger.read(reads.results, ids):
         metrics.setdefault(id_, {})[name] = value
-    return SearchResult(
-        context.study,
-        context.data,
-        context.split,
-        trials,
-        best,
-        references,
-        reference,
-        good,
-        metrics,
-    )
+    of = (context.study, context.data, context.split)
+    return SearchResult(*of, trials, best, references, reference, good, metrics)
 
 
 @dataclass(frozen=True, eq=False)

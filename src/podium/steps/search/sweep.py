@@ -136,12 +136,9 @@ def sweep(
         raise UsageError(f"no mode '{mode}'", fix=suggest(mode, MODES))
     data = task_data(project.config, slot, say=project.reporter.say)
     names = list(families) or list(data.section.families)
-    unknown = [
-        Problem(f"no family '{name}'", fix=suggest(name, registry.names("families")))
-        for name in names
-        if not registry.exists("families", name)
-    ]
-    UsageError.raise_for(unknown)
+    known = registry.names("families")
+    unknown = [name for name in names if not registry.exists("families", name)]
+    UsageError.raise_for(Problem(f"no family '{n}'", fix=suggest(n, known)) for n in unknown)
     split = validation_split(project, data)
     spaces = spaces_of(project, data, space or {}, names)
     given = {name: {**project.config.space.get(name, {}), **(space or {})} for name in names}
@@ -149,10 +146,8 @@ def sweep(
         name: _Lists(data, name, spaces[name], given[name], max_runs).up_to(mode) for name in names
     }
     settings = project.config.tune
-    scheduled = schedule.schedule_question(project)
-    context = begin_study(
-        project, data, split, spaces, search=PHASE, seed=settings.seed, **scheduled
-    )
+    question = {"search": PHASE, "seed": settings.seed, **schedule.schedule_question(project)}
+    context = begin_study(project, data, split, spaces, **question)
     baselines.run(context)
     seed = trial_seed(settings.seed, SEED)
     trials: dict[str, list[TrialRow]] = {name: [] for name in names}
@@ -162,16 +157,9 @@ def sweep(
             numbers = [n for n, (its, _) in enumerate(lists[name]) if its == level]
             numbers = numbers[: int(min(left, len(numbers)))]
             left -= len(numbers)
-            run = SearchRun(
-                name,
-                _Listed(spaces[name], seed, lists[name]),
-                PHASE,
-                numbers,
-                settings.generation,
-                lambda _: seed,
-                f"{slot}: sweep {name} {level}",
-                work,
-            )
+            search, size = _Listed(spaces[name], seed, lists[name]), settings.generation
+            label = f"{slot}: sweep {name} {level}"
+            run = SearchRun(name, search, PHASE, numbers, size, lambda _: seed, label, work)
             trials[name] += driver.run_search(context, run)
         if refine and (steps := int(min(left, settings.generation))):
             rows = [row for name in names for row in trials[name]]

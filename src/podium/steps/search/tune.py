@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from podium import registry
-from podium.errors import NotFoundError, Problem, UsageError, suggest
+from podium.errors import NotFoundError, Problems, UsageError
 from podium.hashing import digest
 from podium.ledger import reads
 from podium.ledger.reads import Receipt
@@ -111,11 +111,11 @@ def tune(
     {'lstm_units': 16, 'learning_rate': 0.0028, ...}
     """
     data = search_data(project, slot, say=project.reporter.say)
-    UsageError.raise_for(
-        Problem(f"only has '{name}', no family of {slot}", fix=suggest(name, data.section.families))
-        for name in only
-        if name not in data.section.families
-    )
+    problems = Problems()
+    for name in only:
+        families = data.section.families
+        problems.require_known(name, families, f"only has '{name}', no family of {slot}")
+    UsageError.raise_for(problems)
     split = validation_split(project, data)
     spaces = spaces_of(project, data, space or {})
     context = begin_study(project, data, split, spaces, **_way(project))
@@ -276,10 +276,8 @@ def tuned(
         )
     finals = finalists.on_record(context, result.eligible)
     if finals is None and not progress.cut:
-        raise NotFoundError(
-            f"the finalists of {slot} are not trained with every seed",
-            fix=f"run: podium tune {slot}",
-        )
+        lacking = f"the finalists of {slot} are not trained with every seed"
+        raise NotFoundError(lacking, fix=f"run: podium tune {slot}")
     return replace(result.with_finals(finals or []), overrides=overrides or {})
 
 
@@ -289,9 +287,8 @@ def reach(project: Project, data: TaskData) -> SearchProgress:
     question, study = _known(project, data, split)
     if study is None:
         wanted = dict.fromkeys(data.section.families, project.config.tune.trials)
-        return SearchProgress(
-            None, question, dict.fromkeys(wanted, 0), wanted, baselines=False, cut=False
-        )
+        none = dict.fromkeys(wanted, 0)
+        return SearchProgress(None, question, none, wanted, baselines=False, cut=False)
     return _counted(StudyContext(project, study, data, split))
 
 
@@ -309,11 +306,8 @@ def _counted(context: StudyContext) -> SearchProgress:
         if row.id in dropped or row.state in (State.COMPLETE, State.FAILED)
     )
     done = {name: min(ended[name], count) for name, count in wanted.items()}
-    wanted_keys = {
-        execute.key_of(data, split, name, plan).hash
-        for name, plans in baselines.planned(data).items()
-        for plan in plans
-    }
+    planned = [(name, plan) for name, of in baselines.planned(data).items() for plan in of]
+    wanted_keys = {execute.key_of(data, split, name, plan).hash for name, plan in planned}
     known = project.ledger.read(reads.trials_by_key, [*wanted_keys])
     linked = {row.id for row in context.rows(BASELINE) if row.state.ended}
     whole = known.keys() == wanted_keys and {row.id for row in known.values()} <= linked
@@ -355,16 +349,14 @@ def spaces_of(
     spaces = {name: space_of(project, data, name) for name in families}
     known = {name: {**s.bounds, **s.parameters, **s.constants} for name, s in spaces.items()}
     everything = {parameter for names in known.values() for parameter in names}
-    problems = [
-        Problem(f"unknown parameter '{name}' in --set", fix=suggest(name, everything))
-        for name in settings
-        if name not in everything
-    ]
+    problems = Problems()
+    for name in settings:
+        problems.require_known(name, everything, f"unknown parameter '{name}' in --set")
     UsageError.raise_for(problems)
+    if not settings:
+        return spaces
     return {
         name: space.narrowed({k: v for k, v in settings.items() if k in known[name]}, "--set")
-        if settings
-        else space
         for name, space in spaces.items()
     }
 

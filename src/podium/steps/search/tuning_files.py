@@ -37,6 +37,8 @@ JOURNAL, PICKLE = "optimization_study.log", "optimization_study.pkl"
 HISTORY, PLOT = "optimization_history.json", "optimization_history.png"
 # Files that move with the folder; the first names its study.
 PARTS = (RESULTS, CHECKPOINTS, JOURNAL, f"{Path(PICKLE).stem}*.pkl", HISTORY, PLOT)
+# Facts of each trial in the history.
+OF_TRIAL = ("family", "phase", "state", "value")
 SCHEMA = 1
 
 
@@ -99,7 +101,8 @@ class TuningFiles:
         best = [sign * row.score for row in self._best(self._rows(), family)]
 
         def keep(plan: Planned, ended: Ended) -> None:
-            model = Path(self.save_to) / ended.task.trial_id
+            task, epoch = ended.task, ended.best_epoch
+            model = Path(self.save_to) / task.trial_id
             score = sign * ended.score
             is_good = ended.state is State.COMPLETE and math.isfinite(score)
             if not (is_good and model.is_dir() and (len(best) < self.most or score <= best[-1])):
@@ -109,19 +112,17 @@ class TuningFiles:
             facts = {
                 "podium": SCHEMA,
                 "trial": plan.number,
-                "id": ended.task.trial_id,
+                "id": task.trial_id,
                 "study": self.study.id,
                 "phase": plan.phase,
                 "metric": self.metric,
                 "value": ended.score,
                 "split": self.split.hash,
-                **execute.manifest(
-                    self.project, self.data, family, version, ended.task, ended.best_epoch
-                ),
+                **execute.manifest(self.project, self.data, family, version, task, epoch),
                 "files": digest_folder(model),
             }
             (model / "config.json").write_text(json_file(facts))
-            place = self._checkpoints / checkpoint_name(plan.number, ended.task.trial_id)
+            place = self._checkpoints / checkpoint_name(plan.number, task.trial_id)
             place.parent.mkdir(parents=True, exist_ok=True)
             flush_folder(model)
             shutil.rmtree(place, ignore_errors=True)
@@ -174,9 +175,8 @@ class TuningFiles:
         self, rows: Sequence[TrialRow], feasible: Collection[str] | None = None
     ) -> list[SearchTrial]:
         """Trials with their points in the history; `feasible`: ids, default: all."""
-        facts_of = {
-            one["id"]: one for one in trial_facts.trials(self.project.reader, [r.id for r in rows])
-        }
+        known = trial_facts.trials(self.project.reader, [row.id for row in rows])
+        facts_of = {facts["id"]: facts for facts in known}
         trials = []
         for row in rows:
             value, facts = row.score, facts_of[row.id]
@@ -208,11 +208,9 @@ class TuningFiles:
 
     def _keep_best(self, rows: Sequence[TrialRow]) -> None:
         """Remove the models of trials that are not among the best of their family any more."""
-        stay = {
-            checkpoint_name(row.number, row.id)
-            for family in {row.family for row in rows}
-            for row in self._best(rows, family)
-        }
+        families = {row.family for row in rows}
+        best = [row for family in families for row in self._best(rows, family)]
+        stay = {checkpoint_name(row.number, row.id) for row in best}
         for path in sorted(self._checkpoints.glob("trial_*")):
             if path.name not in stay:
                 shutil.rmtree(path)
@@ -246,15 +244,11 @@ class TuningFiles:
             **self._header(),
             "best": None if best is None else trials[best].row.id,
             "chosen": chosen or None,
-            "naive": None
-            if naive is None
-            else {"value": naive.score, **baselines.to_dict(naive), "id": naive.id},
+            "naive": naive and {"value": naive.score, **baselines.to_dict(naive), "id": naive.id},
             "trials": [
                 {
                     "trial": row.number,
-                    "id": row.id,
-                    "family": row.family,
-                    "phase": row.phase,
+                    **{name: getattr(row, name) for name in ("id", "family", "phase")},
                     "state": shown.state,
                     "value": row.score,
                     "feasible": shown.feasible,
@@ -286,10 +280,7 @@ class TuningFiles:
             "trials": [
                 {
                     "trial": shown.number,
-                    "family": shown.family,
-                    "phase": shown.phase,
-                    "state": shown.state,
-                    "value": shown.value,
+                    **{name: getattr(shown, name) for name in OF_TRIAL},
                     "best_value": None if place is None else trials[place].shown.value,
                     "best_trial": None if place is None else trials[place].shown.number,
                 }
