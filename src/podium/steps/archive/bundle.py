@@ -72,11 +72,9 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
     with packed(destination, PACKING) as pack, project.ledger.reading() as tx:
         rows = named(project.reader, ids)
         chosen = {kind: [row["id"] for row in of_kind] for kind, of_kind in rows.items()}
-        choice = (
-            bundle.closure(project.ledger, tx, **chosen)
-            if ids
-            else bundle.all_ids(project.ledger, tx)
-        )
+        choice = bundle.all_ids(project.ledger, tx)
+        if ids:
+            choice = bundle.closure(project.ledger, tx, **chosen)
         if not choice.trials and not choice.candidates:
             raise NotFoundError("no ended trial to export", fix="run: podium list trials")
         writer = _Writer(project, pack)

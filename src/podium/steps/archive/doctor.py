@@ -63,17 +63,16 @@ def doctor(folder: Path) -> list[Check]:
         Check("disk", free > LEAST_FREE_BYTES, f"{free / 1024**3:.1f} GiB free under {root}")
     )
     checks.append(_checked("plugins", partial(_plugins, root)))
+    name = "podium.toml"
     try:
         config = configuration.load(root)
-        checks.append(Check("podium.toml", True, f"{len(config.slots)} slots"))
+        checks.append(Check(name, True, f"{len(config.slots)} slots"))
         reader = RecordReader(config.ledger.url, root, config.project.id)
-    except PodiumError as error:
-        return [*checks, Check("podium.toml", False, str(error))]
-    try:
+        name = "record"
         if not reader.exists:
-            return [*checks, Check("record", True, "no record yet")]
+            return [*checks, Check(name, True, "no record yet")]
     except PodiumError as error:
-        return [*checks, Check("record", False, str(error))]
+        return [*checks, Check(name, False, str(error))]
     for name, function in (
         ("record", _record),
         ("decisions", _chain),
@@ -187,8 +186,7 @@ def _trials(config: Config, reader: RecordReader) -> str:
 
 def _mlflow(config: Config, reader: RecordReader) -> str:
     """Items that MLflow lacks, from the record alone: a server that is down causes no delay."""
-    known = {one.target: one for one in projections.standings(reader)}
-    parts = []
+    known, parts = projections.standings(reader), list[str]()
     if config.mlflow.enabled:
         target = _mlflow_target.resolve(config)
         if target.key not in known:

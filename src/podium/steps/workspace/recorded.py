@@ -37,8 +37,7 @@ def champion(project: Project, slot: str) -> Candidate | None:
 
 def stage(project: Project, candidate_id: str) -> Stage:
     """Stage of a candidate."""
-    with project.ledger.reading() as tx:
-        return Stage(reads.stage_of(project.ledger, tx, candidate_id) or Stage.DEVELOPMENT)
+    return Stage(project.ledger.read(reads.stage_of, candidate_id) or Stage.DEVELOPMENT)
 
 
 def place(project: Project, candidate: Candidate) -> Place:
