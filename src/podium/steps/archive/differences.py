@@ -175,11 +175,8 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[ResultCheck]:
     }
     now = digest_folder(folder)
     odd = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
-    findings = [
-        ResultCheck(id_, f"{start}{name}", True, "the same bytes")
-        for name in sorted(now)
-        if name not in odd
-    ]
+    equal = [name for name in sorted(now) if name not in odd]
+    findings = [ResultCheck(id_, f"{start}{name}", True, "the same bytes") for name in equal]
     if not odd:
         return findings
     family = registry.family(part.row["family"], rebuilt.task)

@@ -138,17 +138,15 @@ def _chain(config: Config, reader: RecordReader) -> str:
 def _decision(row: dict[str, Any]) -> Decision:
     names = set(Decision.__dataclass_fields__)
     fields = {name: value for name, value in row.items() if name in names}
-    return Decision(
-        **{
-            **fields,
-            "kind": Kind(row["kind"]),
-            "from_stage": Stage(row["from_stage"]) if row["from_stage"] else None,
-            "to_stage": Stage(row["to_stage"]),
-            "accepted": bool(row["accepted"]),
-            "verdicts": tuple(Verdict.read(fields) for fields in row["verdicts"]),
-            "evidence": tuple(row["evidence"]),
-        }
-    )
+    fields |= {
+        "kind": Kind(row["kind"]),
+        "from_stage": Stage(row["from_stage"]) if row["from_stage"] else None,
+        "to_stage": Stage(row["to_stage"]),
+        "accepted": bool(row["accepted"]),
+        "verdicts": tuple(Verdict.read(verdict) for verdict in row["verdicts"]),
+        "evidence": tuple(row["evidence"]),
+    }
+    return Decision(**fields)
 
 
 def _artifacts(config: Config, reader: RecordReader) -> str:
