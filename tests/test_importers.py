@@ -148,7 +148,7 @@ def test_grid_runs_of_a_log_become_runs(root, tmp_path):
     assert first["checkpoint_path"] == LINE["model_path"]
     assert first["timestamp"] == "2025-03-04T05:06:07"
     assert second["run_id"] == "lstm_20250304_050607-2"
-    [row] = query(root, "SELECT said FROM trial WHERE extras IS NOT NULL")
+    [row] = query(root, "SELECT extras FROM trial WHERE extras IS NOT NULL")
     assert json.loads(row["extras"]) == {"other": {"seed": 3}}
 
 

@@ -604,7 +604,7 @@ def test_no_step_waits_for_a_server(tmp_path, how):
             wait_until(lambda: feeders(root))
             time.sleep(0.5)
         assert time.monotonic() - started < DEAD_SECONDS / 2
-        [standing] = projections.standings(project.reader) or [None]
+        [standing] = projections.standings(project.reader).values() or [None]
         assert standing is None or standing.waiting
         told = [c for c in doctor.doctor(root) if c.check == "mlflow"]
         assert told[0].ok

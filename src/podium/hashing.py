@@ -56,6 +56,15 @@ def strict(value: Any) -> Any:
     return value
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """JSON object in a file; empty where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def json_file(value: Any) -> str:
     """Indented text of a strict JSON file."""
     return json.dumps(strict(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

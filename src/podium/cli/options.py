@@ -128,25 +128,24 @@ def setting(key: str, *names: str, **attributes: Any) -> Decorator:
     return override(*names, key=key, **{**defaults, **attributes})
 
 
-def _stored(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """Callback that stores the value of a flag in the meta dictionary under a name."""
+def _stored(key: str, *names: str, **attributes: Any) -> Decorator:
+    """Flag whose value is stored in the meta dictionary under a key."""
 
     def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-        ctx.meta[name] = value
+        ctx.meta[key] = value
 
-    return store
+    return click.option(*names, expose_value=False, callback=store, **attributes)
 
 
 slot = click.argument("slot", required=False)
 
 # Output reads --verbose from the context.
 loudness = stacked(
-    click.option(
+    _stored(
+        VERBOSE,
         "--verbose",
         "-v",
         is_flag=True,
-        expose_value=False,
-        callback=_stored(VERBOSE),
         help="Print the end of each trial and each written file.",
     ),
     click.option("--quiet", "-q", is_flag=True, help="Print results and errors only."),
@@ -177,14 +176,8 @@ mlflow = stacked(
 
 def forms(*names: str, purpose: str = "Form of the answer.") -> Decorator:
     """Option ``-o`` with the forms of a verb's answer."""
-    return click.option(
-        "-o",
-        "--output",
-        type=click.Choice(names),
-        expose_value=False,
-        callback=_stored(FORM),
-        help=f"{purpose}  [default: table]",
-    )
+    purpose = f"{purpose}  [default: table]"
+    return _stored(FORM, "-o", "--output", type=click.Choice(names), help=purpose)
 
 
 def common(function: Command) -> Command:

@@ -85,12 +85,8 @@ def backup(project: Project, destination: Path) -> Backup:
 
 def _bundles(record: Path, root: Path) -> list[Path]:
     """Files of the evaluations, which signatures refer to."""
-    return [
-        path
-        for folder in sorted(evaluation_folders(record))
-        for path in sorted((root / folder).glob("*"))
-        if path.is_file()
-    ]
+    folders = [root / folder for folder in sorted(evaluation_folders(record))]
+    return [path for folder in folders for path in sorted(folder.glob("*")) if path.is_file()]
 
 
 def _plugins(root: Path) -> list[Path]:

@@ -84,13 +84,8 @@ def write(project: Project, destination: Path, ids: Sequence[str] = ()) -> Bundl
         section = project.config.project
         pack.close(record=schema.VERSION, project=section.name, project_id=section.id)
     left = [f"{choice.unfinished} trials have not ended"] if choice.unfinished else []
-    return Bundle(
-        destination,
-        writer.counts,
-        len(writer.artifacts),
-        destination.stat().st_size,
-        (*left, *writer.left),
-    )
+    size = destination.stat().st_size
+    return Bundle(destination, writer.counts, len(writer.artifacts), size, (*left, *writer.left))
 
 
 @dataclass

@@ -5,21 +5,19 @@ Models of the store are removed by the code of ``podium gc``, which knows the mo
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from podium.decision import Stage
 from podium.files import is_locked, write_atomic
-from podium.hashing import digest, json_file
+from podium.hashing import digest, json_file, read_json
 from podium.steps.archive import gc
 from podium.steps.archive.gc import Plan, Removal, removal_of
 from podium.steps.search.tuning_files import RESULTS
@@ -161,11 +159,10 @@ def _folders(project: Project) -> Iterator[Path]:
 def _owner(folder: Path) -> str:
     """Id of the owner of a folder; empty where podium did not write its files."""
     for path in sorted(folder.glob("*.json")):
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            # Files of a model name its search too.
-            if facts["podium"] and (owner := facts.get("candidate") or facts.get("study")):
-                return str(owner)
+        facts = read_json(path)
+        # Files of a model name its search too.
+        if facts.get("podium") and (owner := facts.get("candidate") or facts.get("study")):
+            return str(owner)
     return ""
 
 
@@ -206,9 +203,8 @@ def _models(project: Project, best: int) -> list[Removal]:
     best_ones: set[str] = set()
     for folder in _folders(project):
         for rank, path in _ranks(folder).items():
-            with suppress(OSError, ValueError, KeyError):
-                facts = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-                (beyond if rank > best else best_ones).add(facts["artifact_hash"])
+            if name := read_json(path / CONFIG).get("artifact_hash"):
+                (beyond if rank > best else best_ones).add(name)
     models = gc.plan(project, gc.GcRules(keep_best=1)).removals if beyond - best_ones else ()
     return [one for one in models if one.artifact_hash in beyond - best_ones]
 
@@ -235,24 +231,18 @@ def _older(project: Project, folder: Path, age: float, in_use: _InUse) -> list[R
         # The folder has files of others, so that the newest of these is the present one.
         earlier = earlier[1:]
     now = time.time()
+    ages = {path: now - _written(path) for path in earlier}
     return [
-        removal_of(
-            project, path, "earlier results", f"{(now - _written(path)) / 86400:.0f} days old"
-        )
-        for path in earlier
-        if now - _written(path) > age
-        and path.name not in in_use.ids
-        and not in_use.names(path, project.root)
+        removal_of(project, path, "earlier results", f"{seconds / 86400:.0f} days old")
+        for path, seconds in ages.items()
+        if seconds > age and path.name not in in_use.ids and not in_use.names(path, project.root)
     ]
 
 
 def _results_of(folder: Path) -> Mapping[str, Any]:
     """Results file of a search; empty where the folder is not a search's."""
-    try:
-        results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-        return results if results["podium"] == 1 else {}
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
+    results = read_json(folder / RESULTS)
+    return results if results.get("podium") == 1 else {}
 
 
 def _drop_checkpoints(folder: Path) -> None:
@@ -267,8 +257,7 @@ def _drop_checkpoints(folder: Path) -> None:
         trial["checkpoint"] = None
     if missing:
         # In the form of the search, which then finds its file up to date.
-        text = json_file(results)
-        write_atomic(folder / RESULTS, text)
+        write_atomic(folder / RESULTS, json_file(results))
 
 
 def _remove(project: Project, path: Path) -> None:

@@ -101,26 +101,23 @@ def _series(
         return ResultCheck(id_, what, False, f"{len(then)} windows recorded, {len(now)} now")
     apart = np.abs(then.astype(np.float64) - now)
     count = int(np.count_nonzero(apart))
-    return ResultCheck(
-        id_,
-        what,
-        False,
+    message = (
         f"differ in {count} of {len(now)} windows, by at most {np.nanmax(apart):.3g} "
-        f"(their mean is {np.nanmean(then):.6g})",
+        f"(their mean is {np.nanmean(then):.6g})"
     )
+    return ResultCheck(id_, what, False, message)
 
 
 def _score(reader: RecordReader, row: Row, ended: Ended, losses_equal: bool) -> ResultCheck:
     rows = reader.select("score", "value", order="metric", trial_id=row["id"], part="best")
     recorded = [nan_if_null(row["score"]), *(nan_if_null(r["value"]) for r in rows)]
     wrong = [value for value in recorded if not _equal(value, ended.score)]
-    what = f"{row['metric']}"
     if not wrong:
-        return ResultCheck(row["id"], what, True, f"{ended.score!r}")
+        return ResultCheck(row["id"], row["metric"], True, f"{ended.score!r}")
     message = f"{wrong[0]!r} recorded, {ended.score!r} now"
     if losses_equal:
         message += "; the losses are equal, so the recorded score is not their mean"
-    return ResultCheck(row["id"], what, False, message)
+    return ResultCheck(row["id"], row["metric"], False, message)
 
 
 def _curves(reader: RecordReader, id_: str, ended: Ended) -> list[ResultCheck]:
@@ -149,12 +146,8 @@ def _curve(id_: str, name: str, then: Mapping[int, float], now: Mapping[int, flo
     apart = [abs(then[e] - now[e]) for e in wrong if e in then and e in now]
     most = f", by at most {max(apart):.3g}" if apart else ""
     lost = f"; {len(then)} epochs recorded, {len(now)} now" if len(then) != len(now) else ""
-    return ResultCheck(
-        id_,
-        what,
-        False,
-        f"differs in {len(wrong)} of {len({*then, *now})} epochs, first in {wrong[0]}{most}{lost}",
-    )
+    where = f"differs in {len(wrong)} of {len({*then, *now})} epochs, first in {wrong[0]}"
+    return ResultCheck(id_, what, False, f"{where}{most}{lost}")
 
 
 def _results(id_: str, then: Mapping[str, float], now: Mapping[str, float]) -> list[ResultCheck]:
@@ -182,11 +175,8 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[ResultCheck]:
     }
     now = digest_folder(folder)
     odd = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
-    findings = [
-        ResultCheck(id_, f"{start}{name}", True, "the same bytes")
-        for name in sorted(now)
-        if name not in odd
-    ]
+    equal = [name for name in sorted(now) if name not in odd]
+    findings = [ResultCheck(id_, f"{start}{name}", True, "the same bytes") for name in equal]
     if not odd:
         return findings
     family = registry.family(part.row["family"], rebuilt.task)
@@ -194,22 +184,17 @@ def files(rebuilt: Rebuilt, part: Part, folder: Path) -> list[ResultCheck]:
     new = family.load(lambda name: (folder / name).read_bytes())
     fold = rebuilt.split.folds[part.row["fold"]]
     rows = fold.validation if len(fold.validation) else fold.train
-    windows: Windows | Subset
-    if isinstance(rebuilt.view, Sequences):
-        windows = Subset(rebuilt.view, rows).blind()
-    else:
-        windows = Windows.of(rebuilt.view, rows).blind()
+    view = rebuilt.view
+    shown: Windows | Subset
+    shown = Subset(view, rows) if isinstance(view, Sequences) else Windows.of(view, rows)
+    windows = shown.blind()
     apart = np.abs(old.predict(windows).values - new.predict(windows).values)
     most = float(np.nanmax(apart))
-    message = (
-        f"other bytes, but all {len(windows)} forecasts are equal to the last bit"
-        if most == 0
-        else f"other bytes, and forecasts differ by at most {most:.3g}"
-    )
-    findings += [
-        ResultCheck(id_, f"{start}{name}", False, message, harmless=most == 0) for name in odd
-    ]
-    return findings
+    message = f"other bytes, and forecasts differ by at most {most:.3g}"
+    if most == 0:
+        message = f"other bytes, but all {len(windows)} forecasts are equal to the last bit"
+    changed = [ResultCheck(id_, f"{start}{name}", False, message, most == 0) for name in odd]
+    return [*findings, *changed]
 
 
 def _equal(a: float, b: float) -> bool:

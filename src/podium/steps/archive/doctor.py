@@ -63,17 +63,16 @@ def doctor(folder: Path) -> list[Check]:
         Check("disk", free > LEAST_FREE_BYTES, f"{free / 1024**3:.1f} GiB free under {root}")
     )
     checks.append(_checked("plugins", partial(_plugins, root)))
+    name = "podium.toml"
     try:
         config = configuration.load(root)
-        checks.append(Check("podium.toml", True, f"{len(config.slots)} slots"))
+        checks.append(Check(name, True, f"{len(config.slots)} slots"))
         reader = RecordReader(config.ledger.url, root, config.project.id)
-    except PodiumError as error:
-        return [*checks, Check("podium.toml", False, str(error))]
-    try:
+        name = "record"
         if not reader.exists:
-            return [*checks, Check("record", True, "no record yet")]
+            return [*checks, Check(name, True, "no record yet")]
     except PodiumError as error:
-        return [*checks, Check("record", False, str(error))]
+        return [*checks, Check(name, False, str(error))]
     for name, function in (
         ("record", _record),
         ("decisions", _chain),
@@ -139,17 +138,15 @@ def _chain(config: Config, reader: RecordReader) -> str:
 def _decision(row: dict[str, Any]) -> Decision:
     names = set(Decision.__dataclass_fields__)
     fields = {name: value for name, value in row.items() if name in names}
-    return Decision(
-        **{
-            **fields,
-            "kind": Kind(row["kind"]),
-            "from_stage": Stage(row["from_stage"]) if row["from_stage"] else None,
-            "to_stage": Stage(row["to_stage"]),
-            "accepted": bool(row["accepted"]),
-            "verdicts": tuple(Verdict.read(fields) for fields in row["verdicts"]),
-            "evidence": tuple(row["evidence"]),
-        }
-    )
+    fields |= {
+        "kind": Kind(row["kind"]),
+        "from_stage": Stage(row["from_stage"]) if row["from_stage"] else None,
+        "to_stage": Stage(row["to_stage"]),
+        "accepted": bool(row["accepted"]),
+        "verdicts": tuple(Verdict.read(verdict) for verdict in row["verdicts"]),
+        "evidence": tuple(row["evidence"]),
+    }
+    return Decision(**fields)
 
 
 def _artifacts(config: Config, reader: RecordReader) -> str:
@@ -187,8 +184,7 @@ def _trials(config: Config, reader: RecordReader) -> str:
 
 def _mlflow(config: Config, reader: RecordReader) -> str:
     """Items that MLflow lacks, from the record alone: a server that is down causes no delay."""
-    known = {one.target: one for one in projections.standings(reader)}
-    parts = []
+    known, parts = projections.standings(reader), list[str]()
     if config.mlflow.enabled:
         target = _mlflow_target.resolve(config)
         if target.key not in known:

@@ -117,12 +117,9 @@ def _jsonl(project: Project, chosen: set[str] | None) -> Export:
 
 
 def _sweep(project: Project, chosen: set[str] | None) -> Export:
-    records = [
-        record
-        for record in runs.runs(project.reader)
-        if chosen is None or record.trial_id in chosen
-    ]
-    items = [sweep_results.to_json(record) for record in records]
+    records = runs.runs(project.reader)
+    kept = [record for record in records if chosen is None or record.trial_id in chosen]
+    items = [sweep_results.to_json(record) for record in kept]
     content = json.dumps({"runs": items}, indent=1, ensure_ascii=False) + "\n"
     return Export(content.encode(), len(items))
 

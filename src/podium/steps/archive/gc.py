@@ -124,10 +124,8 @@ def plan(project: Project, rules: GcRules | None = None) -> Plan:
     artefacts, models that nothing refers to, and leftovers of stopped steps in ``.podium/work``.
     """
     rules = rules or GcRules()
-    removals = [
-        removal_of(project, path, "left-over", "left by a stopped step")
-        for path in _left_over(project)
-    ]
+    stopped, unused = "left by a stopped step", "nothing on record refers to it"
+    removals = [removal_of(project, p, "left-over", stopped) for p in _left_over(project)]
     if not project.store.is_dir() or not project.reader.exists:
         return Plan(tuple(removals), 0, 0)
     if not project.store.resolve().is_relative_to(project.root):
@@ -149,24 +147,16 @@ def plan(project: Project, rules: GcRules | None = None) -> Plan:
             "removed; check ledger.url"
         )
         strays = {}
-    removals += [
-        removal_of(project, path, "half-made model", "left by a stopped step")
-        for name, path in present.items()
-        if _HALF.fullmatch(name)
-    ]
-    removals += [
-        removal_of(project, path, "stray model", "nothing on record refers to it")
-        for path in strays.values()
-    ]
+    halves = [path for name, path in present.items() if _HALF.fullmatch(name)]
+    removals += [removal_of(project, path, "half-made model", stopped) for path in halves]
+    removals += [removal_of(project, path, "stray model", unused) for path in strays.values()]
     sizes = {name: size_of(path) for name, path in models.items() if name not in strays}
     chosen = choose(recorded, in_use, sizes, rules, dt.datetime.now(dt.UTC).timestamp())
     for artifact_hash, why in chosen.items():
         name = artifact.folder_of(artifact_hash)
         trials = ", ".join(one.trial_id for one in recorded if one.artifact_hash == artifact_hash)
-        relative = project.shown(models[name])
-        removals.append(
-            Removal(relative, f"model of {trials}", why, sizes.pop(name), artifact_hash)
-        )
+        path, what = project.shown(models[name]), f"model of {trials}"
+        removals.append(Removal(path, what, why, sizes.pop(name), artifact_hash))
     left_bytes = sum(sizes.values())
     if rules.max_bytes is not None and left_bytes > rules.max_bytes:
         remarks.append(

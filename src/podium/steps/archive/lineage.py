@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,12 +138,8 @@ class _Tree:
     def _study(self, study: dict[str, Any], configs: Sequence[str]) -> Node:
         question = study["question"]
         counted = self._counted(study["id"], question)
-        chose = self._chose(study, question)
-        lines = [
-            *self._question(question),
-            *chose,
-            ("trials", ", ".join(map(_counted, counted)) or "none"),
-        ]
+        trials = ("trials", ", ".join(map(_counted, counted)) or "none")
+        lines = [*self._question(question), *self._chose(study, question), trials]
         facts = {"slot": study["slot"], "question": question, "trials": counted}
         children = [node for config in configs for node in self._trials_of(study["id"], config)]
         title = f"{study['id']}  {study['slot']}"
@@ -176,10 +172,9 @@ class _Tree:
             scores.setdefault(tuple(row[name] for name in groups), []).append(row["score"])
         counted = []
         for (phase, state, metric), of_group in scores.items():
-            best = max if _direction(question, metric) == "max" else min
             known = [score for score in of_group if score is not None]
             row = {"phase": phase, "state": state, "n": len(of_group), "metric": metric}
-            counted.append({**row, "best": best(known, default=None)})
+            counted.append({**row, "best": _best(question, metric)(known, default=None)})
         return counted
 
     def _question(self, question: dict[str, Any]) -> list[tuple[str, str]]:
@@ -213,10 +208,9 @@ class _Tree:
         ]
         if not trials:
             question = study["question"]
-            way = _direction(question, str(question.get("metric", "")))
+            best = _best(question, str(question.get("metric", "")))
             looks = self.reader.select(LOOKS, order="look", study_id=study["id"])
             runs = [row for row in looks if row["run_id"] and row["score"] is not None]
-            best = max if way == "max" else min
             trials = [best(runs, key=lambda row: row["score"])] if runs else []
         return list(dict.fromkeys(row["config_hash"] for row in trials))
 
@@ -315,10 +309,9 @@ def _task(spec: dict[str, Any]) -> tuple[str, str]:
     return (words[0], words[1].format_map(parts))
 
 
-def _direction(question: dict[str, Any], metric: str) -> str:
+def _best(question: dict[str, Any], metric: str) -> Callable[..., Any]:
     """Better direction of a metric; a study of own code has its own."""
-    direction: str = question.get("direction") or registry.direction(metric)
-    return direction
+    return max if (question.get("direction") or registry.direction(metric)) == "max" else min
 
 
 def _assigned(config: dict[str, Any]) -> str:

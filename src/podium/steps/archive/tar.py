@@ -59,11 +59,9 @@ class Packing:
         """
         try:
             contents: dict[str, Any] = json.loads(data)
-            files, schema = contents["files"], contents["podium"]
-            known = contents["kind"] == self.kind and all(
-                isinstance(v, str) for v in files.values()
-            )
-            known = known and isinstance(schema, int)
+            schema, hashes = contents["podium"], contents["files"].values()
+            known = contents["kind"] == self.kind and isinstance(schema, int)
+            known = known and all(isinstance(value, str) for value in hashes)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             known = False
         if not known:

@@ -50,7 +50,7 @@ def ui(project: Project, port: int) -> Pages:
         MLflow cannot be used as it is set.
     """
     target = projections.target_of(project)
-    known = {one.target: one for one in projections.standings(project.reader)}
+    known = projections.standings(project.reader)
     if target is None or target.key not in known:
         place = f"{target.shown}, experiment {target.experiment}" if target else "MLflow"
         raise NotFoundError(f"nothing was sent to {place} yet", fix="run: podium sync --mlflow")

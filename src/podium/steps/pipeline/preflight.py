@@ -100,10 +100,9 @@ def need_of_search(slot: SlotPipeline) -> Need:
         if settings.schedule != schedule.NONE and data.resumable(name)
     )
     total = files + paused + _losses(slot) * settings.trials * len(names)
+    most = size(max(models.values()))
     return Need(
-        total,
-        f"tune {size(total)} ({count * len(names)} checkpoints of at most "
-        f"{size(max(models.values()))} each)",
+        total, f"tune {size(total)} ({count * len(names)} checkpoints of at most {most} each)"
     )
 
 

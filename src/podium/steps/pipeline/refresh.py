@@ -316,8 +316,5 @@ def _judged_last(project: Project, slot: str) -> Candidate | None:
 def _moves(project: Project, slot: str, candidate_id: str = "") -> list[dict[str, Any]]:
     """Decisions on the stage of a slot's candidates, or of one of them; newest first."""
     rows = project.reader.rows("decisions", slot=slot)
-    return [
-        row
-        for row in rows
-        if row["kind"] == Kind.MOVE and candidate_id in ("", row["candidate_id"])
-    ]
+    moves = [row for row in rows if row["kind"] == Kind.MOVE]
+    return [row for row in moves if candidate_id in ("", row["candidate_id"])]

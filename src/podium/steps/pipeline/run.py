@@ -432,11 +432,8 @@ class _ActiveRun:
     def result(self, slots: Sequence[SlotPipeline]) -> Run:
         """Result of the run; the page covers the slots that reached their decision."""
         project = self.project
-        reports = [
-            run_report.slot_report(project, slot.products)
-            for slot in slots
-            if "promote" in slot.products
-        ]
+        decided = [slot.products for slot in slots if "promote" in slot.products]
+        reports = [run_report.slot_report(project, products) for products in decided]
         report = RunReport(
             project=project.config.project.name,
             created_at=now(),

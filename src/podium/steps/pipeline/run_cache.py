@@ -172,8 +172,8 @@ def _is_sent(project: Project) -> bool:
         return True
     if target.file is not None and not target.file.exists():
         return False
-    states = [one for one in projections.standings(project.reader) if one.target == target.key]
-    return bool(states) and not (states[0].waiting or states[0].refused)
+    state = projections.standings(project.reader).get(target.key)
+    return state is not None and not (state.waiting or state.refused)
 
 
 def save(project: Project, started_from: str, slots: Sequence[str], known: KnownRun) -> None:

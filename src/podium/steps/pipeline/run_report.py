@@ -155,30 +155,20 @@ def luck_rows(analysis: Analysis) -> list[values.SelectionBiasRow]:
     """Figures on the selection bias of the choice among all configs ever scored."""
     luck, data = analysis.luck, analysis.extension.tuned.data
     loss = "loses money" if luck.basis == "returns" else "loses more than naive"
+    any_of = "in any study, log or import of the slot on overlapping samples; failed and pruned too"
     figures: list[tuple[str, float, str]] = [
-        (
-            "configs scored",
-            luck.n_trials,
-            "in any study, log or import of the slot on overlapping samples; failed and pruned too",
-        ),
+        ("configs scored", luck.n_trials, any_of),
         ("with known results", luck.judged, f"on {luck.bars:,} {data.unit} of validation"),
     ]
     if luck.basis == "returns":
         assert isinstance(data, SlotData)
         a_year = math.sqrt(periods_per_year(data.tuning.times))
+        best = "per year, of the best of that many configs without skill"
+        exceeds = "probability that the true Sharpe ratio exceeds the expected maximum"
         figures += [
             ("Sharpe ratio per year", luck.sharpe * a_year, "of the chosen config"),
-            (
-                "expected maximum Sharpe ratio",
-                luck.luck_sharpe * a_year,
-                "per year, of the best of that many configs without skill",
-            ),
-            (
-                "deflated Sharpe",
-                luck.deflated_sharpe,
-                luck.sharpe_reason
-                or "probability that the true Sharpe ratio exceeds the expected maximum",
-            ),
+            ("expected maximum Sharpe ratio", luck.luck_sharpe * a_year, best),
+            ("deflated Sharpe", luck.deflated_sharpe, luck.sharpe_reason or exceeds),
         ]
     half = f"share of splits in which the best on half of the {data.unit} {loss} on the other half"
     below = "share in which it is below the median there; about 0.5 also where all are equally good"
@@ -188,10 +178,7 @@ def luck_rows(analysis: Analysis) -> list[values.SelectionBiasRow]:
         ("PBO", luck.pbo, luck.reason or below),
         ("distinguishable from the best", luck.distinguishable, apart),
     ]
-    return [
-        values.SelectionBiasRow(name, finite_or_none(value), meaning)
-        for name, value, meaning in figures
-    ]
+    return [values.SelectionBiasRow(name, finite_or_none(v), why) for name, v, why in figures]
 
 
 def luck_basis(analysis: Analysis) -> str:

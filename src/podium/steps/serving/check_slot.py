@@ -118,14 +118,10 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     drift = training_drift(
         project, served.candidate.artifact_hash, served.model.manifest, served.view
     )
-    beats, against = _against_naive(newer, since, method, served.model.section.metric)
-    findings = [
-        _who(served),
-        _scored(champion, is_newer),
-        against,
-        _error(newer, before, test, served.model.section.metric),
-        _drift(drift),
-    ]
+    metric = served.model.section.metric
+    beats, against = _against_naive(newer, since, method, metric)
+    error = _error(newer, before, test, metric)
+    findings = [_who(served), _scored(champion, is_newer), against, error, _drift(drift)]
     if champion.other:
         findings.append(_revised(champion))
     if len(scored) > 1:
@@ -158,12 +154,9 @@ def _who(served: ServedModel) -> SlotFinding:
         without_midnight, (served.trained_until, served.tested_until, served.view.times[-1])
     )
     tested = f"tested on those until {last}" if "test" in served.judged else "not tested"
-    return SlotFinding(
-        NOTE,
-        "champion",
-        f"{who.id} (version {who.version}, {who.family}), trained on bars until {trained}, "
-        f"{tested}; the newest bar is {newest}",
-    )
+    name = f"{who.id} (version {who.version}, {who.family})"
+    message = f"{name}, trained on bars until {trained}, {tested}; the newest bar is {newest}"
+    return SlotFinding(NOTE, "champion", message)
 
 
 def _scored(champion: Live, newer: Mask) -> SlotFinding:
@@ -219,9 +212,8 @@ def _error(
 ) -> SlotFinding:
     """Live error compared with that of the test, with an interval of the difference."""
     if test is None:
-        return SlotFinding(
-            NOTE, "error", "its error cannot be compared with a test: it was not tested"
-        )
+        message = "its error cannot be compared with a test: it was not tested"
+        return SlotFinding(NOTE, "error", message)
     quoted = test.scalar("loss")
     figures = {"live_loss": newer.loss, "test_loss": quoted}
     ahead, behind = (block_bootstrap_mean(part.daily) for part in (newer, before))

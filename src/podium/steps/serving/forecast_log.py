@@ -116,8 +116,7 @@ def served_models(project: Project, slot: str) -> list[ServedModel]:
     champion = recorded.champion(project, slot)
     if champion is None:
         raise NotFoundError(f"slot {slot} has no champion", fix=f"run: podium run {slot}")
-    with project.ledger.reading() as tx:
-        shadow = forecasts.shadow_of(tx, slot)
+    shadow = project.ledger.read(forecasts.shadow_of, slot)
     candidates = [(champion, CHAMPION)]
     if shadow is not None and shadow.candidate_id != champion.id:
         candidates.append((recorded.candidate(project, shadow.candidate_id), SHADOW))

@@ -165,9 +165,8 @@ class Stored:
     @property
     def sentence(self) -> str:
         """Role, candidate, number of forecasts and newest bar."""
-        count = (
-            f"{self.forecasts} new forecasts stored" if self.forecasts else "nothing new to store"
-        )
+        stored = f"{self.forecasts} new forecasts stored"
+        count = stored if self.forecasts else "nothing new to store"
         return f"{self.role} {self.candidate_id}: {count}, bars until {self.data_until}"
 
 
@@ -230,15 +229,10 @@ class Classified(Answer):
         """One row a sample: its class and the probability of every class."""
         made, names = self.prediction, self.prediction.class_names
         groups = [""] * len(made) if self.groups is None else self.groups.tolist()
+        columns = (made.rows.tolist(), groups, made.chosen.tolist(), made.probabilities.tolist())
         return [
             {"row": row, "group": group, "class": names[k], **dict(zip(names, p, strict=True))}
-            for row, group, k, p in zip(
-                made.rows.tolist(),
-                groups,
-                made.chosen.tolist(),
-                made.probabilities.tolist(),
-                strict=True,
-            )
+            for row, group, k, p in zip(*columns, strict=True)
         ]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from podium.files import is_locked
-from podium.hashing import digest
+from podium.hashing import digest, read_json
 from podium.steps.workspace.stop import StopRequest
 
 # Seconds between two checks for a request to stop, and between two writes of the progress.
@@ -85,21 +85,16 @@ class Activity:
         """Pass requests to stop on."""
         while not done.wait(CHECK_SECONDS):
             with suppress(OSError):
-                self.stop_request.ask(
-                    at_once=self.stop_file.read_text(encoding="utf-8") == STOP_NOW
-                )
+                request = self.stop_file.read_text(encoding="utf-8")
+                self.stop_request.ask(at_once=request == STOP_NOW)
 
 
 def at_work(state: Path) -> list[dict[str, Any]]:
     """Facts of the running steps, in the order of their slots."""
-    steps = []
-    for path in sorted((state / "running").glob("*.json")):
-        if not is_locked(lock_path(state, path.stem)):
-            continue
-        # The step may end at any moment.
-        with suppress(OSError, ValueError):
-            steps.append(json.loads(path.read_text(encoding="utf-8")))
-    return sorted(steps, key=lambda facts: str(facts["slot"]))
+    paths = (state / "running").glob("*.json")
+    steps = [read_json(path) for path in paths if is_locked(lock_path(state, path.stem))]
+    # The step may end at any moment.
+    return sorted(filter(None, steps), key=lambda facts: str(facts["slot"]))
 
 
 def ask(state: Path, slot: str, what: str) -> None:

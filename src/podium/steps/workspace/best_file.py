@@ -8,6 +8,7 @@ from typing import Any
 
 from podium.config import Config
 from podium.files import write_atomic
+from podium.hashing import read_json
 from podium.manifest import read_checked, require_hash
 from podium.steps.workspace.project import Project
 
@@ -61,7 +62,7 @@ def write(project: Project) -> list[str]:
         inside = next((name for name in INSIDE if name in files), None)
         if holder is None or inside is None:
             # No champion, or one of several models or of a family with other files.
-            before = _read(folder / ABOUT)
+            before = read_json(folder / ABOUT)
             if (folder / NAME).is_file() and before.get("champion"):
                 _put(folder / ABOUT, {**before, "champion": False})
                 written.append(project.shown(folder / ABOUT))
@@ -73,7 +74,7 @@ def write(project: Project) -> list[str]:
             "artifact_hash": holder.artifact_hash,
             "sha256": files[inside],
         }
-        if _read(folder / ABOUT) == about and (folder / NAME).is_file():
+        if read_json(folder / ABOUT) == about and (folder / NAME).is_file():
             continue
         data = read_checked(artifact, files, inside)
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,14 +82,6 @@ def write(project: Project) -> list[str]:
         _put(folder / ABOUT, about)
         written.append(project.shown(folder / NAME))
     return written
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return about if isinstance(about, dict) else {}
 
 
 def _put(path: Path, about: dict[str, Any]) -> None:

@@ -62,6 +62,7 @@ def fire(project: Project, event: str, facts: Mapping[str, Any]) -> None:
         "log": project.log.id,
         **facts,
     }
+    single = {k: v for k, v in facts.items() if isinstance(v, str | int | float | bool)}
     slot = str(facts.get("slot", ""))
     body = json.dumps(facts, default=str).encode()
     began, timeout = time.monotonic(), project.config.hooks.timeout
@@ -69,7 +70,7 @@ def fire(project: Project, event: str, facts: Mapping[str, Any]) -> None:
         if is_webhook(target):
             problem = _post(str(target), body, timeout)
         else:
-            problem = _run(project, target, facts, body, timeout)
+            problem = _run(project, target, single, body, timeout)
     except Exception as error:  # noqa: BLE001 - a step does not fail with its hook
         problem = f"{type(error).__name__}: {error}"
     seconds, name = time.monotonic() - began, named(target)
@@ -83,7 +84,7 @@ def fire(project: Project, event: str, facts: Mapping[str, Any]) -> None:
         "hook": project.log.clean(name),
         "problem": project.log.clean(problem),
         "seconds": round(seconds, 3),
-        "facts": {k: v for k, v in facts.items() if isinstance(v, str | int | float | bool)},
+        "facts": single,
     })  # fmt: skip
 
 
@@ -120,14 +121,10 @@ def moved(
         Id of the champion before.
     """
     facts = {
-        **_candidate(candidate),
-        "text": text,
+        **_facts(candidate, decision, text),
         "from": start,
-        "to": decision.to_stage,
         "kind": decision.kind,
         "replaced": replaced if replaced != candidate.id else None,
-        "decision": decision.id,
-        "actor": decision.actor,
         "reason": decision.reason,
         "verdicts": [{"gate": v.gate, "result": v.result} for v in decision.verdicts],
     }
@@ -136,28 +133,26 @@ def moved(
 
 def waits(project: Project, candidate: Candidate, decision: Decision, text: str) -> None:
     """Run the hook on review: a candidate lacks only signatures."""
-    facts = {
-        **_candidate(candidate),
-        "text": text,
-        "from": decision.from_stage,
-        "to": decision.to_stage,
-        "decision": decision.id,
-        "actor": decision.actor,
-        "verdicts": [
-            {"gate": v.gate, "result": v.result, "finding": v.finding} for v in decision.verdicts
-        ],
-        "next": f"podium sign {candidate.id} --approve --reason TEXT",
-    }
+    verdicts = [
+        {"gate": v.gate, "result": v.result, "finding": v.finding} for v in decision.verdicts
+    ]
+    command = f"podium sign {candidate.id} --approve --reason TEXT"
+    facts = {**_facts(candidate, decision, text), "verdicts": verdicts, "next": command}
     fire(project, "review", facts)
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
+def _facts(candidate: Candidate, decision: Decision, text: str) -> dict[str, Any]:
     return {
         "slot": candidate.slot,
         "candidate": candidate.id,
         "version": candidate.version,
         "family": candidate.family,
         "artifact_hash": candidate.artifact_hash,
+        "text": text,
+        "from": decision.from_stage,
+        "to": decision.to_stage,
+        "decision": decision.id,
+        "actor": decision.actor,
     }
 
 
@@ -182,10 +177,9 @@ def _run(
     import subprocess
     import tempfile
 
-    single = {k: v for k, v in facts.items() if isinstance(v, str | int | float | bool)}
     variables = {
         VARIABLE + name.upper(): str(value).replace("\0", "")[:LONGEST]
-        for name, value in single.items()
+        for name, value in facts.items()
     }
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as printed:
         stdin.write(body)

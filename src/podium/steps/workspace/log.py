@@ -106,15 +106,11 @@ class Log:
         with suppress(OSError):
             # A lock tells readers that the writer runs; it ends with the process.
             hold(self._file, wait=True)
-        flags = ", ".join(
-            f"{key}={value}"
-            for key, value in config.values().items()
-            if config.origins.get(key) == "flag"
-        )
-        self.line(
-            f"{BEGAN}podium {__version__}, process {os.getpid()} on {socket.gethostname()}, by "
-            f"{actor}" + (f", with {flags}" if flags else "")
-        )
+        by_flag = {k: v for k, v in config.values().items() if config.origins.get(k) == "flag"}
+        flags = ", ".join(f"{key}={value}" for key, value in by_flag.items())
+        process = f"process {os.getpid()} on {socket.gethostname()}, by {actor}"
+        started = ", with ".join(filter(None, [process, flags]))
+        self.line(f"{BEGAN}podium {__version__}, {started}")
         for one in beyond(self.folder, config.logs.keep, config.logs.days):
             with suppress(OSError):
                 one.unlink()

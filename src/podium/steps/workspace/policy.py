@@ -32,11 +32,8 @@ def policy_of(config: Config, slot: str) -> Stages:
     known = {**default, **config.policies}
     if name not in known:
         raise NotFoundError(f"slot {slot} names policy '{name}'", fix=suggest(name, known))
-    policy = {
-        **default.get(name, {}),
-        **config.policies.get(EVERYWHERE, {}),
-        **config.policies.get(name, {}),
-    }
+    own = config.policies
+    policy = {**default.get(name, {}), **own.get(EVERYWHERE, {}), **own.get(name, {})}
     problems = [
         Problem(f"gate '{gate}' of policy '{name}' has no limit '{limit}'", fix=suggest(limit, has))
         for gates in policy.values()

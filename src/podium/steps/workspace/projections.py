@@ -102,7 +102,7 @@ class SyncState:
     mark: str
 
 
-def standings(reader: RecordReader) -> list[SyncState]:
-    """States of all MLflow experiments that items were sent to."""
-    prefix = _mlflow_target.PREFIX
-    return [SyncState(**row) for row in reader.targets() if row["target"].startswith(prefix)]
+def standings(reader: RecordReader) -> dict[str, SyncState]:
+    """States of all MLflow experiments that items were sent to, by target."""
+    states = {row["target"]: SyncState(**row) for row in reader.targets()}
+    return {key: one for key, one in states.items() if key.startswith(_mlflow_target.PREFIX)}

@@ -53,8 +53,7 @@ def rival(project: Project, candidate: Candidate | None) -> Candidate | None:
 
 def stage(project: Project, candidate_id: str) -> Stage:
     """Stage of a candidate."""
-    with project.ledger.reading() as tx:
-        return Stage(reads.stage_of(tx, candidate_id) or Stage.DEVELOPMENT)
+    return Stage(project.ledger.read(reads.stage_of, candidate_id) or Stage.DEVELOPMENT)
 
 
 def place(project: Project, candidate: Candidate) -> Place:

@@ -133,9 +133,6 @@ def open_project(
     ...     sorted(project.config.slots), project.slot("us4/D/return")
     (['us4/D/return', 'us4/D/volatility'], <Slot us4/D/return of demo>)
     """
-    return Session(
-        find_root(Path(root)),
-        settings=settings,
-        reporter=reporter or default_reporter(),
-        listener=ProjectServices(),
-    )
+    reporter = reporter or default_reporter()
+    listener = ProjectServices()
+    return Session(find_root(Path(root)), settings=settings, reporter=reporter, listener=listener)

@@ -138,7 +138,7 @@ def elsewhere(project: Project, target: Target | None) -> list[str]:
     return [
         f"{one.target}: {one.waiting} waiting, {one.refused} refused; name it as before with "
         "podium sync --mlflow-tracking-uri ... --mlflow-experiment ..."
-        for one in projections.standings(project.reader)
+        for one in projections.standings(project.reader).values()
         if (one.waiting or one.refused) and (target is None or one.target != target.key)
     ]
 

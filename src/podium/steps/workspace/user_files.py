@@ -11,17 +11,11 @@ from podium.steps.workspace.project import Project
 def sync_files(project: Project) -> list[str]:
     """Update users' files; return the written ones, relative to the project."""
     slot = project.config.root_slot
-    return [
-        *experiments.write(
-            project.ledger,
-            project.root,
-            slot,
-            active=project.config.paths.active_model,
-            say=project.reporter.say,
-        ),
-        *sweep_results.write(project.ledger, project.root, slot=slot, say=project.reporter.say),
-        *best_file.write(project),
-    ]
+    ledger, root, say = project.ledger, project.root, project.reporter.say
+    active = project.config.paths.active_model
+    files = experiments.write(ledger, root, slot, active=active, say=say)
+    sweeps = sweep_results.write(ledger, root, slot=slot, say=say)
+    return [*files, *sweeps, *best_file.write(project)]
 
 
 def catch_up(project: Project) -> None:
