@@ -79,6 +79,12 @@ def p_value(value: float | None) -> str:
     return "<0.0001" if value < 0.0001 else f"{float(value):.4f}"
 
 
+def p_clause(value: float | None) -> str:
+    """A p-value in a sentence: ``p = 0.0313``, ``p < 0.0001``."""
+    shown = p_value(value)
+    return f"p < {shown[1:]}" if shown.startswith("<") else f"p = {shown}"
+
+
 def percent(value: float | None) -> str:
     """A share as a percentage with one decimal, more for small ones.
 

@@ -23,7 +23,7 @@ from podium.ledger.ledger import Transaction
 from podium.prediction import Prediction
 from podium.record import finite_or_none
 from podium.render.answer import Answer, against
-from podium.render.table import counted, p_value
+from podium.render.table import counted, p_clause
 from podium.sections import BacktestSection, SlotSection
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean
@@ -95,7 +95,7 @@ class BacktestResult(Answer):
             test.scalar("naive_loss"),
             f"naive {test.notes['naive_method']}",
             lower_is_better=True,
-            p=f"p = {p_value(finite_or_none(test.scalar('dm_p_value')))}, {counted(looks, 'look')}",
+            p=f"{p_clause(finite_or_none(test.scalar('dm_p_value')))}, {counted(looks, 'look')}",
         )
         return f"{self.candidate.title} on the sealed test: {test.notes['metric']} {score}"
 

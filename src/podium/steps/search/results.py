@@ -20,7 +20,7 @@ from podium.record import finite_or_none
 from podium.registry import Direction
 from podium.render.answer import Answer, against, differing, varying
 from podium.render.blocks import distinction, interval, short
-from podium.render.table import counted, number, p_value
+from podium.render.table import counted, number, p_clause, p_value
 from podium.render.values import RankRow
 from podium.space import ConfigDict
 from podium.split import Split
@@ -515,7 +515,7 @@ class Analysis(Answer):
         label = extension.labels[extension.configs.index(self.chosen)]
         return (
             f"{extension.tuned.data.slot}: chosen {label}: "
-            f"{extension.compared(self.chosen, f'p = {p_value(self.against_naive.p_value)}')}; "
+            f"{extension.compared(self.chosen, p_clause(self.against_naive.p_value))}; "
             f"{self.reason}"
         )
 
