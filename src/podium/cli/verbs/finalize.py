@@ -52,7 +52,7 @@ def command(
         )
         path = project.store / result.candidate.artifact_path
         stages = registry.constant("tasks", project.config.slot(name).task, "STAGES")
-        files = None if result.folder is None else project.shown(result.folder)
+        files = result.folder and project.shown(result.folder)
     made = result.candidate
     item = {
         "candidate": made.id,
@@ -61,7 +61,7 @@ def command(
         "config": made.config,
         "trained until": made.trained_until or None,
         "artefact": str(path),
-        "files": None if files is None else f"{files}/",
+        "files": files and f"{files}/",
         "new": result.fresh,
     }
     if isinstance(result, GivenModel):

@@ -113,7 +113,8 @@ def _results(entry: JudgedModel, evidence: Mapping[str, Evidence], rule: str) ->
         "tickers": entry.data.dataset.tickers,
         "tickers_note": "; ".join(filter(None, [entry.realigned, trading.notes.get("tickers")])),
         "test": {
-            **dict(zip(("from", "to"), entry.data.test_interval, strict=True)),
+            "from": entry.data.test_interval[0],
+            "to": entry.data.test_interval[1],
             **{name: int(test.scalar(name)) for name in ("looks", "windows")},
         },
         "metric": test.notes["metric"],

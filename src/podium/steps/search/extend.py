@@ -276,13 +276,9 @@ def planned(project: Project, search: SearchResult, split: Split) -> list[FoldPl
             plans.append(Planned(phase, rank * n_folds + fold, config, fold, seed))
         return FoldPlan(phase, row, config, plans)
 
-    return [
-        *(
-            plan(PHASE, rank, row, execute.with_epochs(row.config, settings.epochs))
-            for rank, row in enumerate(top)
-        ),
-        *(plan(EXTEND_BASELINE, row.number, row, row.config) for row in search.baselines),
-    ]
+    configs = [execute.with_epochs(row.config, settings.epochs) for row in top]
+    chosen = [plan(PHASE, n, row, configs[n]) for n, row in enumerate(top)]
+    return chosen + [plan(EXTEND_BASELINE, r.number, r, r.config) for r in search.baselines]
 
 
 def _key(search: SearchResult, split: Split, one: FoldPlan, plan: Planned) -> str:

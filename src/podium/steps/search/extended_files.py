@@ -150,8 +150,5 @@ def _scores(config: FoldScores) -> dict[str, Any]:
 def _bars(extension: CrossValidation, fold: Fold) -> dict[str, list[str]]:
     """Span of the samples of each part of a fold."""
     span = extension.tuned.data.span
-    return {
-        part: span(bars)
-        for part, bars in (("train", fold.train), ("validation", fold.validation))
-        if len(bars)
-    }
+    parts = {"train": fold.train, "validation": fold.validation}
+    return {part: span(bars) for part, bars in parts.items() if len(bars)}

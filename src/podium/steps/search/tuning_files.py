@@ -298,11 +298,8 @@ class TuningFiles:
             name = self.study.slot if len(families) == 1 else f"{self.study.slot}/{family}"
             _, spec = self.study.question["families"][family]
             ranges = optuna.distributions(spec["parameters"])
-            mine = [
-                optuna.Exported(**self._exported(one, spec, ranges))
-                for one in trials
-                if one.row.family == family
-            ]
+            facts = (self._exported(o, spec, ranges) for o in trials if o.row.family == family)
+            mine = [optuna.Exported(**fields) for fields in facts]
             studies[name] = ({f"val_{self.metric}": self.way.verb}, mine)
         files = {JOURNAL: optuna.journal(studies)}
         pickles = dict(zip(families, optuna.pickled(studies).values(), strict=True))
