@@ -25,11 +25,6 @@ def command(cli: CliContext, destination: Path) -> None:
 
     with cli.opened() as project:
         result = backup(project, destination)
-    facts = {
-        "backup": str(result.path),
-        "artefacts": result.artifacts,
-        "plugin_files": result.plugins,
-        "bytes": result.bytes,
-    }
-    cli.out.facts("backup", facts)
+    facts = {"artefacts": result.artifacts, "plugin_files": result.plugins, "bytes": result.bytes}
+    cli.out.facts("backup", {"backup": str(result.path), **facts})
     cli.out.hint(f"podium restore {result.path} FOLDER")

@@ -42,17 +42,13 @@ def command(cli: CliContext, check: bool, repair: bool) -> int:
         if check:
             facts |= {"missing": len(result.missing), "differing": len(result.differing)}
     cli.out.facts("sync", facts)
-    for refused in result.refused:
-        cli.out.say(f"refused: {refused}")
-    for missing in result.missing:
-        cli.out.say(f"missing: {missing}")
-    for candidate, words in result.differing.items():
-        for difference in words:
-            cli.out.say(f"differs: {candidate}: {difference}")
-    for message in elsewhere:
+    messages = [f"refused: {refused}" for refused in result.refused]
+    messages += [f"missing: {missing}" for missing in result.missing]
+    for candidate, differences in result.differing.items():
+        messages += [f"differs: {candidate}: {difference}" for difference in differences]
+    messages += [*elsewhere, *([f"podium: {result.stopped}"] if result.stopped else [])]
+    for message in messages:
         cli.out.say(message)
-    if result.stopped:
-        cli.out.say(f"podium: {result.stopped}")
     if result.missing:
         cli.out.hint("podium sync --repair")
     elif check and not result.is_whole:

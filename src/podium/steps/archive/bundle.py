@@ -20,7 +20,7 @@ from podium.ledger import bundle, bundle_check, bundle_put, schema
 from podium.ledger.bundle import STORE
 from podium.ledger.bundle_put import ImportSummary
 from podium.steps.archive.export import named
-from podium.steps.archive.tar import ENDINGS, Packer, Packing, packed, unpack
+from podium.steps.archive.tar import ENDINGS, Packer, Packing, newer, packed, unpack
 from podium.steps.workspace.project import Project
 
 PACKING = Packing("bundle", "bundle.json", 1, "podium export --bundle")
@@ -250,11 +250,8 @@ def _require_version(contents: dict[str, Any]) -> None:
     if not isinstance(version, int):
         raise PACKING.refused(f"{PACKING.contents} has no version of the record")
     if version > schema.VERSION:
-        raise DataError(
-            f"the bundle is from a record with schema {version}, of a newer podium",
-            f"at most {schema.VERSION}",
-            "run: pip install --upgrade podium",
-        )
+        found = f"the bundle is from a record with schema {version}, of"
+        raise newer(found, schema.VERSION)
 
 
 def _rows(work: Path, table: str) -> Iterator[dict[str, Any]]:

@@ -173,7 +173,7 @@ def _parts(project: Project, reader: RecordReader, kind: str, subject: Row) -> l
     folder = project.store / subject["artifact_path"]
     manifest = artifact.verify(folder, subject["artifact_hash"])
     names = manifest["files"]
-    rows = {"final_model": _trial(reader, subject["trial_id"])}
+    rows = {"final_model": reader.find(subject["trial_id"])[1]}
     if not any(name.startswith("final_model/") for name in names):
         # The model of a trial, from one training.
         rows = {"best_model": rows["final_model"]}
@@ -235,11 +235,7 @@ def _training(reader: RecordReader, candidate: Row, whole: Row, fold: int, seed:
         raise NotFoundError(
             f"a training of {candidate['id']} is not on record", fix="run: podium doctor"
         )
-    return _trial(reader, mine[-1]["id"])
-
-
-def _trial(reader: RecordReader, id_: str) -> Row:
-    return reader.find(id_)[1]
+    return reader.find(mine[-1]["id"])[1]
 
 
 def _grounds(project: Project, reader: RecordReader, row: Row) -> list[EnvironmentCheck]:

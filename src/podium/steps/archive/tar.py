@@ -67,12 +67,14 @@ class Packing:
         if not known:
             raise self.refused(f"{self.contents} cannot be read")
         if schema > self.schema:
-            raise DataError(
-                f"the {self.kind} has schema {schema}, written by a newer podium",
-                f"at most {self.schema}",
-                "run: pip install --upgrade podium",
-            )
+            raise newer(f"the {self.kind} has schema {schema}, written by", self.schema)
         return contents
+
+
+def newer(found: str, most: int) -> DataError:
+    """Error of a file whose schema is above the known one."""
+    fix = "run: pip install --upgrade podium"
+    return DataError(f"{found} a newer podium", f"at most {most}", fix)
 
 
 @contextmanager

@@ -294,9 +294,8 @@ def _standing(project: Project, candidate: Candidate, *, fresh: bool = False) ->
 def _lacked_signatures(project: Project, candidate: Candidate) -> bool:
     """Whether only missing signatures refused the last promotion of a candidate."""
     moves = _moves(project, candidate.slot, candidate.id)
-    if not moves or moves[0]["accepted"]:
-        return False
-    return waits_for_signatures(verdicts_of(moves[0]))
+    refused = bool(moves) and not moves[0]["accepted"]
+    return refused and waits_for_signatures(verdicts_of(moves[0]))
 
 
 def _newest(project: Project, slot: str) -> Candidate | None:

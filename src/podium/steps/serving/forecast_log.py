@@ -173,13 +173,10 @@ def live(project: Project, served: ServedModel) -> Live:
     known = [on_record.get(place) for place in places(windows)]
     stored = np.array([one is not None for one in known], dtype=bool)
     values = np.array([now[n] if one is None else one.value for n, one in enumerate(known)])
-    other = stored & ~np.isclose(values, now, rtol=SAME, atol=SAME * _spread(now), equal_nan=True)
+    spread = float(np.abs(now).mean()) if len(now) else 0.0
+    other = stored & ~np.isclose(values, now, rtol=SAME, atol=SAME * spread, equal_nan=True)
     early = np.array([_is_early(one, windows, n) for n, one in enumerate(known)], dtype=bool)
     return Live(served, windows, values, stored, early, int(other.sum()))
-
-
-def _spread(values: Floats) -> float:
-    return float(np.abs(values).mean()) if len(values) else 0.0
 
 
 def _is_early(stored: StoredForecast | None, windows: Windows, row: int) -> bool:

@@ -41,16 +41,10 @@ class Activity:
         from podium.ledger.ledger import now
 
         self.slot, self.stop_request, self.thread = slot, stop_request, threading.get_ident()
-        self.progress_file, self.stop_file = (
-            _file_of(state, slot, suffix) for suffix in ("json", "stop")
-        )
-        self.facts: dict[str, Any] = {
-            "slot": slot,
-            "verb": verb,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": now(),
-        }
+        self.progress_file = _file_of(state, slot, "json")
+        self.stop_file = _file_of(state, slot, "stop")
+        process = {"pid": os.getpid(), "host": socket.gethostname(), "since": now()}
+        self.facts: dict[str, Any] = {"slot": slot, "verb": verb, **process}
         self._due = 0.0
 
     @contextmanager

@@ -271,8 +271,7 @@ def secrets_of(config: Config, environ: Mapping[str, str]) -> tuple[str, ...]:
         with suppress(ValueError):
             password = urlsplit(url).password or ""
             secrets |= {password, unquote(password)}
-    hooks = (config.hooks.review, config.hooks.failure, config.hooks.promotion)
-    for hook in hooks:
+    for hook in (config.hooks.review, config.hooks.failure, config.hooks.promotion):
         if is_webhook(hook):
             # The URL of a webhook is a secret.
             secrets |= {str(hook), urlsplit(str(hook)).path.strip("/")}
