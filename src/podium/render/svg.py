@@ -163,7 +163,8 @@ def dots(
         colour = "candidate" if row.chosen else "reference"
         base = top + step * place
         y = base + 26
-        label = cut(f"✓ {row.label}" if row.chosen else row.label, letters)
+        # Bold letters are wider.
+        label = cut(f"✓ {row.label}", letters * 9 // 10) if row.chosen else cut(row.label, letters)
         parts.append(marks.words(2, base + 14, label, colour=colour, bold=row.chosen, halo=True))
         chosen = " (chosen)" if row.chosen else ""
         texts.append(f"{row.label}{chosen}: mean {marks.value_text(row.mean)}")
