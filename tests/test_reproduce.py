@@ -66,7 +66,7 @@ def candidate(root):
 
 
 def wrong(found):
-    return {finding.what: finding.told for finding in found.findings if not finding.same}
+    return {finding.what: finding.comparison for finding in found.findings if not finding.same}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_trial_trained_again_is_bit_equal(finished, phase, fold):
 def test_a_candidate_is_equal_in_both_trainings_and_every_model_file(finished):
     found = again(finished, candidate(finished))
     assert found.equal
-    told = {finding.what: finding.told for finding in found.findings}
+    told = {finding.what: finding.comparison for finding in found.findings}
     assert told["best_model/model.pt"] == told["final_model/model.pt"] == "the same bytes"
     assert len({finding.trial for finding in found.findings}) == 2
 
@@ -250,7 +250,7 @@ def test_folds_that_come_out_otherwise_are_refused(copy):
 def test_a_model_that_a_grid_kept_is_equal_file_by_file(copy):
     with open_project(copy) as project:
         kept = grid(project, SLOT, {"learning_rate": [0.01]}).best
-    told = {finding.what: finding.told for finding in again(copy, kept.id).findings}
+    told = {finding.what: finding.comparison for finding in again(copy, kept.id).findings}
     assert told["best_model/model.pt"] == "the same bytes"
     with open_project(copy) as project:
         registered = named_model(project, copy / kept.checkpoint, SLOT).candidate

@@ -87,7 +87,7 @@ def planned(root, **asked):
     """Why each step has something to do, or how it stands, by slot and step."""
     with open_project(root) as project:
         return {
-            (one.slot, one.step): (one.state, one.told, one.why)
+            (one.slot, one.step): (one.state, one.progress, one.why)
             for one in explain(project, **asked)
         }
 
@@ -122,7 +122,7 @@ def test_a_second_run_says_of_each_step_that_it_is_up_to_date_and_how_much_there
     candidate = again.report.slots[0].candidate
     assert f"{SLOT}: finalize is up to date ({candidate} (version 1))" in said
     assert not [line for line in said if "checked" in line]
-    assert [one.told for one in first.outcomes] == [one.told for one in again.outcomes]
+    assert [one.progress for one in first.outcomes] == [one.progress for one in again.outcomes]
 
 
 def test_more_trials_let_the_search_go_on_and_what_follows_with_it(done):
@@ -134,7 +134,7 @@ def test_more_trials_let_the_search_go_on_and_what_follows_with_it(done):
     assert plan[SLOT, "extend"] == ("to do", "", "after tune")
     before = quick.TRAINED.copy()
     found, said = going(root)
-    assert found.outcomes[0].told == "7 trials"
+    assert found.outcomes[0].progress == "7 trials"
     assert any(line.startswith(f"{SLOT}: tune: 4 of 7 trials, {why}; checked: ") for line in said)
     tuned_now = query(root, "SELECT * FROM study_trial WHERE phase LIKE 'tune%'")
     assert len({row["trial_id"] for row in tuned_now}) == 7

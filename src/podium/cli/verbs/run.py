@@ -108,7 +108,8 @@ def _refresh(cli: CliContext, slots: tuple[str, ...]) -> None:
         result = refresh(project, slots or None)
     if out.as_json or sys.stdout.isatty():
         items = [
-            {"slot": one.slot, "told": one.notes, "failed": bool(one.error)} for one in result.slots
+            {"slot": one.slot, "notes": one.notes, "failed": bool(one.error)}
+            for one in result.slots
         ]
         out.result("refresh", result, items)
     else:
@@ -122,16 +123,13 @@ def _show_known(out: Output, known: KnownRun, root: Path, *, explain: bool) -> N
         _show_plan(out, known.steps)
         return
     for step in known.steps:
-        out.say(f"{step['slot']}: {step['step']} is up to date ({step['told']})")
+        out.say(f"{step['slot']}: {step['step']} is up to date ({step['progress']})")
     out.result("run", known, known.items)
     _show_details(out, known.sentences, root / known.page, known.next)
 
 
 def _show_plan(out: Output, steps: Sequence[Mapping[str, Any]]) -> None:
-    from podium.steps.pipeline.run_cache import step_rows
-
     due = sum(step["state"] != "up to date" for step in steps)
     out.lead(f"{due} of {len(steps)} steps are due\n")
-    rows = steps if out.as_json else step_rows(steps)
     columns = ["slot", "step", "state", "progress"]
-    out.answer("plan", rows, [*columns, "why"] if due else columns)
+    out.answer("plan", steps, [*columns, "why"] if due else columns)

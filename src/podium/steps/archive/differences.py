@@ -36,14 +36,14 @@ class ResultCheck:
         Equal to the last bit.
     harmless : bool
         Different without an effect on any forecast.
-    told : str
+    comparison : str
         What is compared, or the size of the difference.
     """
 
     trial: str
     what: str
     same: bool
-    told: str
+    comparison: str
     harmless: bool = False
 
 

@@ -76,8 +76,8 @@ class Reproduction(Answer):
             return f"nothing was trained; the data, the family and the task of {self.id} are here"
         bad = [f for f in self.findings if not f.same and not f.harmless]
         if bad:
-            return f"{self.id} differs: " + "; ".join(f"{f.what}: {f.told}" for f in bad)
-        harmless = "; ".join(f"{f.what}: {f.told}" for f in self.findings if f.harmless)
+            return f"{self.id} differs: " + "; ".join(f"{f.what}: {f.comparison}" for f in bad)
+        harmless = "; ".join(f"{f.what}: {f.comparison}" for f in self.findings if f.harmless)
         if harmless:
             return f"{self.id} gives the same numbers; {harmless}"
         return f"{self.id} is bit-equal"
@@ -85,7 +85,7 @@ class Reproduction(Answer):
     def rows(self) -> list[dict[str, Any]]:
         """One row a result: trial, result, whether it is the same, and the comparison."""
         return [
-            {"trial": f.trial, "result": f.what, "same": f.same, "comparison": f.told}
+            {"trial": f.trial, "result": f.what, "same": f.same, "comparison": f.comparison}
             for f in self.findings
         ]
 

@@ -170,7 +170,7 @@ def _forecast(project: Project, slot: str) -> SlotRefreshed:
     with project.ledger.transaction(durable=True) as tx:
         # Computed again, since the champion may have changed.
         inputs = _inputs(project, slot, dataset)
-        writes.put_receipt(tx, slot, STEP, inputs, {"told": list(notes)})
+        writes.put_receipt(tx, slot, STEP, inputs, {"notes": list(notes)})
     return SlotRefreshed(slot, notes)
 
 

@@ -21,7 +21,7 @@ from podium.render.table import counted
 from podium.render.values import RunReport
 from podium.steps.pipeline import preflight as checklist
 from podium.steps.pipeline import run_report, slot_pipeline
-from podium.steps.pipeline.run_cache import KnownRun, step_rows
+from podium.steps.pipeline.run_cache import KnownRun
 from podium.steps.pipeline.slot_pipeline import DONE, PipelineStage, SlotPipeline, StageStatus
 from podium.steps.pipeline.stages import GROUPS, OTHER_NAMES, stages_of
 from podium.steps.trials.once import FIRST
@@ -40,7 +40,7 @@ class StageOutcome:
     state : str
         After a run ``up to date``, ``done``, ``failed`` or ``waits``; in a plan ``up to date``,
         ``goes on``, ``to do`` or ``failed``.
-    told : str
+    progress : str
         Amount on record: ``24 trials``.
     why : str
         Reason to do the step, or reason why it was not done.
@@ -49,7 +49,7 @@ class StageOutcome:
     slot: str
     step: str
     state: str
-    told: str = ""
+    progress: str = ""
     why: str = ""
 
 
@@ -93,7 +93,7 @@ class Run(Answer):
         """One row a slot with its figures, or one a step where no slot reached its decision."""
         slots = self.report.slots
         if not slots:
-            return step_rows(map(asdict, self.outcomes))
+            return [asdict(one) for one in self.outcomes]
         columns, rows = summary_rows(self.report)
         items = [dict(zip(columns, row, strict=True)) for row in rows]
         names = [*columns[:-1], *dict.fromkeys(n for s in slots for n in s.figures), columns[-1]]

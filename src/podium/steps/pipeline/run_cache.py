@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -70,11 +70,6 @@ class KnownRun(Answer):
     def rows(self) -> list[dict[str, Any]]:
         """One row a slot."""
         return self.table
-
-
-def step_rows(outcomes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Steps as rows of a table: slot, step, state, progress and why."""
-    return [{("progress" if k == "told" else k): v for k, v in one.items()} for one in outcomes]
 
 
 def inputs(project: Project, slots: Sequence[str]) -> str:
@@ -151,7 +146,7 @@ def load(project: Project, slots: Sequence[str], started_from: str) -> KnownRun 
         return None
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        known = KnownRun(**stored["told"])
+        known = KnownRun(**stored["known"])
         same = stored["inputs"] == started_from and stored["left"] == _state(project)
     except (OSError, ValueError, KeyError, TypeError, NotFoundError):
         return None
@@ -179,7 +174,7 @@ def _is_sent(project: Project) -> bool:
 def save(project: Project, started_from: str, slots: Sequence[str], known: KnownRun) -> None:
     """Store the answer of a whole run, unless its inputs have changed meanwhile."""
     if started_from and inputs(project, slots) == started_from:
-        stored = {"inputs": started_from, "left": _state(project), "told": asdict(known)}
+        stored = {"inputs": started_from, "left": _state(project), "known": asdict(known)}
         write_atomic(project.state / FILE, json.dumps(plain(stored)))
 
 
