@@ -49,8 +49,8 @@ def test_without_a_name_every_gate_is_listed_with_who_asks_for_it(tmp_path, caps
     assert code == 0
     items = {item["gate"]: item for item in json.loads(out)["items"]}
     assert set(items) == set(registry.names("gates"))
-    assert items["overfitting"]["asked for by"] == "trading/champion"
-    assert items["beats_naive"]["asks"].endswith("?")
+    assert items["overfitting"]["policies"] == "trading/champion"
+    assert items["beats_naive"]["question"].endswith("?")
 
 
 def test_a_name_that_is_no_gate_is_not_found_and_a_near_one_is_told(tmp_path, capsys):

@@ -27,8 +27,8 @@ def command(cli: CliContext, gate: str | None, slot: str | None) -> None:
         items = [
             {
                 "gate": name,
-                "asks": line,
-                "asked for by": ", ".join(
+                "question": line,
+                "policies": ", ".join(
                     f"{one.policy}/{one.stage}" for one in uses_of(config, name, slot)
                 )
                 or "no policy",
@@ -46,7 +46,7 @@ def command(cli: CliContext, gate: str | None, slot: str | None) -> None:
     for heading, words in page.sections.items():
         print(f"\n{heading}\n{words}")
     print(f"\nReads\nevidence: {', '.join(page.needs)}")
-    print("\nAsked for by")
+    print("\nUsed by")
     for one in page.asked:
         limits = ", ".join(f"{name} {value:g}" for name, value in one.limits.items())
         print(f"{one.policy}/{one.stage}" + (f", {limits}" if limits else ""))

@@ -157,7 +157,7 @@ def promote(
             "from_stage": current,
             "to_stage": step,
             "actor": project.actor,
-            "reason": reason or "asked for by podium",
+            "reason": reason or "requested by podium",
             "expected_champion": request.champion_id,
             "policy": policy.get(step, {}),
             "evidence": request.ids,
