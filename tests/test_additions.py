@@ -169,11 +169,11 @@ STAGE = Words()
 STAGE = '''
 """Count the letters of the slot's name."""
 
-from podium.steps.pipeline.slot_pipeline import Stage
+from podium.steps.pipeline.slot_pipeline import PipelineStage
 from podium.steps.trials.once import once, outputs_of
 
 
-class Letters(Stage):
+class Letters(PipelineStage):
     name = "letters"
     group = "finalize"
     makes = "value"
@@ -232,7 +232,7 @@ WORDS = ("forecasts the middle of", "{target}, {horizon} bars ahead")
 POLICIES = {"middle": {"beta": {}, "champion": {}}}
 
 
-class Middle(forecast.Forecast):
+class Middle(forecast.ForecastTask):
     name = "middle"
 
 
@@ -371,7 +371,7 @@ def test_evidence_is_a_stage_and_its_place_and_a_gate_of_it_is_one_file(copy, la
     [candidate] = projects.query(root, "SELECT id FROM candidate")
     assert (
         "the name of the slot has 3 words"
-        in copy("show", candidate["id"], "--project", root).stdout
+        in copy("show", candidate["id"], "-v", "--project", root).stdout
     )
     again = copy("run", SLOT, "--project", root)
     assert f"{SLOT}: words is up to date" in again.stderr
@@ -393,9 +393,8 @@ def test_a_projection_is_its_file_and_its_place(copy, ladder, tmp_path):
     places = [
         (
             "steps/workspace/user_files.py",
-            "        *best_file.write(project),\n",
-            "        *slots_file.write(project.ledger, project.root, slot, say=print),\n"
-            "        *best_file.write(project),\n",
+            "    return [*files,",
+            "    files += slots_file.write(ledger, root, slot, say=print)\n    return [*files,",
         ),
         (
             "steps/workspace/user_files.py",
@@ -423,7 +422,7 @@ def test_a_task_is_one_file_besides_a_metric_and_goes_through_a_run(copy, ladder
     names = [line.split()[1] for line in plan.splitlines() if line.startswith(SLOT)]
     assert names == ["tune", "extend", "analyze", "finalize", "promote"]
     done = copy("run", SLOT, "--project", root)
-    assert "is champion" in done.stderr
+    assert "is champion" in done.stdout
     [study] = projects.query(root, "SELECT id FROM study")
     assert (
         "forecasts the middle of"
