@@ -63,6 +63,14 @@ def test_a_verb_of_a_slot_takes_settings_for_one_call(root):
         assert "compare" in dir(project)
 
 
+def test_refused_settings_change_nothing(root):
+    with podium.open(root) as project:
+        before = project.config, project.retry_failed
+        with pytest.raises(UsageError, match="at least 1"):
+            project.slot(SLOT).tune(retry_failed=True, trials=0)
+        assert (project.config, project.retry_failed) == before
+
+
 def test_a_verb_waits_for_no_lock_and_names_its_holder(root):
     held, done = threading.Event(), threading.Event()
 

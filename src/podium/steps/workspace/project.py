@@ -200,12 +200,12 @@ class Project:
             yield
             return
         before = (self.config, self._settings, self.retry_failed, self.stop_request.deadline)
-        self._settings = dict(self._settings)
-        self.config = self._configured(settings)
         moved = any(key.startswith("runner.") for key in settings)
-        if moved:
-            self._forget_runner()
+        self._settings = dict(self._settings)
         try:
+            self.config = self._configured(settings)
+            if moved:
+                self._forget_runner()
             yield
         finally:
             self.config, self._settings, self.retry_failed, self.stop_request.deadline = before
@@ -406,7 +406,7 @@ class Project:
         if self._verb:
             yield
             return
-        self._verb, self.log.verb, self.log.id = verb, "", ""
+        self._verb, self.log.verb, self.log.id, self.retried = verb, "", "", set()
         outcome: BaseException | None = None
         try:
             with watch_writes(self.log.wrote):
