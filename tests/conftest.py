@@ -18,7 +18,6 @@ import pictures
 import postgres
 import projects
 import quick
-import statements
 
 # The same examples on every machine, and no example fails because a machine is busy.
 settings.register_profile(
@@ -33,8 +32,7 @@ settings.load_profile("few")
 # test_examples.py fails where a later Hypothesis needs another way.
 providers._get_local_constants = Constants
 
-# A run opens some thousand records and draws some hundred pictures that no test looks at.
-statements.share_compiled()
+# A run draws some hundred pictures that no test looks at.
 pictures.leave_blank()
 
 

@@ -59,6 +59,9 @@ def test_a_verb_of_a_slot_takes_settings_for_one_call(root):
             slot.tune(trials=0)
         with pytest.raises(NotFoundError, match=SLOT):
             project.slot(SLOT[:-1])
+        # The functions take the slot by name too, and none for the default slot.
+        assert len(podium.tune(project, slot=SLOT, only=["quick"]).trials) == before
+        assert len(podium.tune(project).trials) == before
         assert "tune" in dir(slot)
         assert "compare" in dir(project)
 

@@ -124,7 +124,6 @@ def bound(name: str, verb: Verb, project: Any, *first: Any) -> Callable[..., Any
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value)
         for key, (_, value) in settings.items()
     ]
-    del method.__wrapped__
     method.__name__ = name
     method.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
     return method

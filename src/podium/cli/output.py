@@ -15,6 +15,7 @@ import click
 
 from podium.errors import UsageError
 from podium.files import csv_text, watch_writes
+from podium.render.answer import differing
 from podium.render.table import counted, duration, markdown, plain, text, wrapped
 
 if TYPE_CHECKING:
@@ -120,10 +121,11 @@ class Output:
         A table of several rows omits columns with one value and names them in a sentence.
         """
         if self.form == "table":
-            varying, same = _varying(items, columns)
-            if same:
-                self.lead(f"{counted(len(items), 'row')}, all with {_cell(same)}")
-            self.answer(kind, items, varying)
+            cells = [{c: item.get(c) for c in columns if c not in ("id", "name")} for item in items]
+            same = differing(cells)[0] if cells else {}
+            if named := {name: value for name, value in same.items() if value not in (None, "")}:
+                self.lead(f"{counted(len(items), 'row')}, all with {_cell(named)}")
+            self.answer(kind, items, [name for name in columns if name not in same])
         elif self.form == "json":
             self.answer(kind, items)
         elif self.form == "jsonl":
@@ -223,21 +225,6 @@ class Output:
         if self._bar:
             print("\r" + " " * len(self._bar) + "\r", end="", file=sys.stderr, flush=True)
             self._bar = ""
-
-
-def _varying(
-    items: Sequence[Mapping[str, Any]], columns: Sequence[str]
-) -> tuple[list[str], dict[str, Any]]:
-    """Columns whose values differ between items, and the one value of each of the others."""
-    names = [name for name in columns if name not in ("id", "name")] if len(items) > 1 else []
-    same = {
-        name: items[0].get(name)
-        for name in names
-        if all(item.get(name) == items[0].get(name) for item in items)
-    }
-    return [name for name in columns if name not in same], {
-        name: value for name, value in same.items() if value not in (None, "")
-    }
 
 
 def _flat(value: Any) -> Any:

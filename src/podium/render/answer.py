@@ -79,7 +79,7 @@ def against(
 
 
 def differing(configs: Sequence[Config]) -> tuple[Config, list[Config]]:
-    """The settings that all of several configs share, and the others of each.
+    """The settings that all of several configs share, and the others of each; or cells of rows.
 
     Examples
     --------
@@ -105,7 +105,6 @@ def varying(rows: Sequence[Mapping[str, Any]], *always: str) -> list[dict[str, A
     [{'id': 1}, {'id': 2}]
     """
     names = dict.fromkeys(name for row in rows for name in row)
-    kept = [
-        name for name in names if name in always or len({str(row.get(name)) for row in rows}) > 1
-    ]
+    same = differing(rows)[0] if len(rows) > 1 else names
+    kept = [name for name in names if name in always or name not in same]
     return [{name: row.get(name) for name in kept} for row in rows]

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from podium import registry
 from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.output import Output
@@ -120,7 +121,7 @@ def _slot(out: Output, config: Config, reader: RecordReader, slot: str) -> None:
         champion += f" since {holder.since[:16].replace('T', ' ')}"
     out.lead(f"{slot} {champion}; {counted(len(decisions), 'decision')}.\n")
     facts = {"task": section.task, "judged by": section.metric}
-    if section.task == "forecast":
+    if registry.holds(section.task) == "bars":
         horizon = f"{section.target}, {counted(section.horizon, 'bar')} ahead"
         facts |= {"forecasts": horizon, "sealed test from": section.test_from}
     out.facts("slot", facts)

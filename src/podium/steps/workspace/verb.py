@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from podium.steps.workspace.candidates import chosen
 from podium.steps.workspace.project import Project
@@ -27,12 +27,13 @@ def on_slot(name: str) -> Callable[[Step[P, R]], SlotVerb[P, R]]:
 
     def decorate(function: Step[P, R]) -> SlotVerb[P, R]:
         @wraps(function)
-        def verb(project: Project, slot: str | None, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        def verb(project: Project, slot: str | None = None, *args: P.args, **kwargs: P.kwargs) -> R:
             slot = project.default_slot(slot)
             with project.locked(slot, name):
                 return function(project, slot, *args, **kwargs)
 
-        return verb
+        # The type of a verb has no names of arguments, so that P can have any.
+        return cast("SlotVerb[P, R]", verb)
 
     return decorate
 
@@ -50,13 +51,14 @@ def on_candidate(name: str, *, judged: bool = False) -> Callable[[Step[P, R]], S
 
     def decorate(function: Step[P, R]) -> Step[P, R]:
         @wraps(function)
-        def verb(project: Project, what: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        def verb(project: Project, candidate_id: str, *args: P.args, **kwargs: P.kwargs) -> R:
             # An exact id is one look-up; a beginning of one, or a slot, takes several.
-            row = project.reader.exists and project.reader.first("candidate", "id, slot", id=what)
-            row = row or chosen(project, what, judged=judged)
+            reader = project.reader
+            row = reader.exists and reader.first("candidate", "id, slot", id=candidate_id)
+            row = row or chosen(project, candidate_id, judged=judged)
             with project.locked(row["slot"], name):
                 return function(project, row["id"], *args, **kwargs)
 
-        return verb
+        return cast("Step[P, R]", verb)
 
     return decorate
