@@ -1,9 +1,11 @@
 """Commands that podium prints or documents work after what they follow."""
 
 import json
+import os
 import re
 import shlex
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 
@@ -41,6 +43,8 @@ class Shell:
 
     def __init__(self, capsys, monkeypatch):
         self.capsys, self.chdir = capsys, monkeypatch.chdir
+        # Programs of a document run in this environment, as after its activation.
+        monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
         self.run_so_far = {}
 
     def __call__(self, line, expected=(DONE,)):
