@@ -136,7 +136,7 @@ class Ridge(Model):
 
 
 class RidgeFamily(Family):
-    name = "ridge"
+    name = "lagged"
     each_alone = True
 
     def space(self, view):
@@ -174,7 +174,7 @@ target = "log_return"
 horizon = 1
 window = 20
 features = ["log_return"]
-families = ["ridge"]
+families = ["lagged"]
 signal = "sign"
 policy = "trading"
 test_from = "{test_from}"
@@ -210,7 +210,7 @@ def write_project(root: Path, sharpe: float | None, seed: int) -> None:
         "\n".join(["date,open,high,low,close,volume", *rows, ""])
     )
     (root / "plugins" / "families").mkdir(parents=True)
-    (root / "plugins" / "families" / "ridge.py").write_text(RIDGE)
+    (root / "plugins" / "families" / "lagged.py").write_text(RIDGE)
     (root / "podium.toml").write_text(
         PROJECT.format(
             seed=seed,

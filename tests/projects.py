@@ -57,6 +57,8 @@ SMALL: dict[str, Any] = {
         ("tuning", "extended", "best_config", "plots", "final", "backtesting"), ""
     ),
     "extend": {"top": 2, "folds": 2, "epochs": 2},
+    # Models too small to beat a baseline become candidates too.
+    "analyze": {"choose": "searched"},
     "finalize": {"epochs": 2},
     "runner": {"name": "inline", "jobs": 1},
     "space": {"lstm": {"lstm_units": [4], "batch_size": [256]}},

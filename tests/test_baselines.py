@@ -95,7 +95,7 @@ def test_the_best_of_two_families_is_the_reference_from_the_search_to_the_report
         judged = backtest(project, SLOT)
         for kind in ("validation", "test"):
             notes = judged.evidence[kind].notes
-            assert notes["naive_method"] == "blend"
+            assert notes["naive_method"] == "blend share 0.8"
             assert json.loads(notes["reference"]) == BEST
         kept, _ = found_model(project, SLOT)
         assert baselines.to_dict(kept.reference) == BEST
@@ -116,7 +116,7 @@ def test_the_best_of_two_families_is_the_reference_from_the_search_to_the_report
         checked = {one.what: one.found for one in check_slot(project, SLOT).findings}
         assert "blend" in checked["naive"]
     [page] = (two / "reports").rglob("*.md")
-    assert "Naive method: blend." in page.read_text()
+    assert "Naive method: blend share 0.8." in page.read_text()
     assert {one.state for one in whole.outcomes[:5]} == {"up to date"}
 
 
@@ -160,6 +160,6 @@ def test_a_baseline_may_be_searched_as_a_family_of_the_slot_and_then_counts_as_a
         finalize(project, SLOT)
         judged = backtest(project, SLOT)
     assert judged.candidate.family == "naive"
-    assert "reference" not in judged.evidence["test"].notes
+    assert baselines.from_notes(judged.evidence["test"].notes).family == "naive"
     phases = {row["phase"] for row in query(root, "SELECT DISTINCT phase FROM study_trial")}
     assert {"baseline", "extend_baseline", "extend"} <= phases

@@ -42,6 +42,7 @@ class Config:
     paths: sections.PathsSection
     tune: sections.TuneSection
     extend: sections.ExtendSection
+    analyze: sections.AnalyzeSection
     finalize: sections.FinalizeSection
     backtest: sections.BacktestSection
     drift: sections.DriftSection

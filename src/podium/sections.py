@@ -247,6 +247,16 @@ class ExtendSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnalyzeSection:
+    """Choice of a config from the folds.
+
+    ``simplest`` chooses a baseline that no config significantly beats, ``searched`` never does.
+    """
+
+    choose: str = _setting("simplest", check=_one_of("simplest", "searched"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class FinalizeSection:
     """Training on everything before the sealed test."""
 

@@ -171,6 +171,15 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         del config, n_features
         return 0.0
 
+    def rung(self, config: ConfigDict) -> int:
+        """Level of a baseline on the ladder, where lower ones are simpler.
+
+        0: a constant. 1: a rule on past values without weights. 2: a linear model. 3, the default:
+        anything else.
+        """
+        del config
+        return 3
+
     def fit_many(
         self,
         configs: Sequence[ConfigDict],

@@ -132,6 +132,10 @@ class RuleFamily(Classifier):
         del data
         return Space({"method": Choice(METHODS)})
 
+    def rung(self, config: ConfigDict) -> int:
+        """0 for class frequencies, 1 for the trend."""
+        return int(config["method"] == "trend")
+
     def fit(
         self,
         config: ConfigDict,

@@ -108,6 +108,10 @@ class NaiveFamily(Family):
         methods = tuple(METHODS) if view.centered else tuple(m for m in METHODS if m != "zero")
         return Space({"method": Choice(methods), "debias": Choice((False, True))})
 
+    def rung(self, config: ConfigDict) -> int:
+        """0 for a constant, 1 for a moving average."""
+        return 0 if config["method"] in ("zero", "history") else 1
+
     def fit(
         self,
         config: ConfigDict,

@@ -195,7 +195,7 @@ def _ranking(slot: SlotReport) -> Block:
         label = f"{row.label} (chosen)" if row.chosen else row.label
         tests = [p_value(row.p_value), p_value(row.p_corrected)]
         rows.append([label, row.mean, interval(row), *tests, distinction(row)])
-    columns = ["config", slot.metric, "95 % interval", "p against naive", "p, corrected"]
+    columns = ["config", slot.metric, "95 % interval", "p against baseline", "p, corrected"]
     after = []
     if rows:
         tied = sum(row.in_set is True for row in slot.ranking)

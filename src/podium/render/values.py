@@ -129,7 +129,7 @@ class SlotReport:
     classes : sequence of ClassRow
         Classes of a classifier on the folds.
     ranking : sequence of RankRow
-        The configs that were cross-validated, best first, and naive.
+        The configs that were cross-validated, best first, and the baselines of the ladder.
     luck : sequence of SelectionBiasRow
         Selection bias of the choice among all configs; `luck_basis` is the basis of the figures.
     trading : mapping of str to mapping of str to float

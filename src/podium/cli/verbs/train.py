@@ -65,7 +65,7 @@ def command(
     training again trains nothing new; --resume continues an interrupted one.
     """
     from podium.steps.candidates.train import TrainingRequest, declared, train
-    from podium.steps.trials.baselines import method_of
+    from podium.steps.trials.baselines import label_of
 
     chosen = {name: value for name, value in parts.items() if value is not None}
     if "epochs" in chosen:
@@ -101,7 +101,7 @@ def command(
         "version": result.candidate.version,
         f"val_{metric}": result.trial.score,
         f"naive val_{metric}": result.reference.score,
-        "naive": method_of(result.reference),
+        "naive": label_of(result.reference),
         "config": result.trial.config,
         "output": str(result.output),
     }

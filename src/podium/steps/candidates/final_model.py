@@ -224,6 +224,9 @@ def train_final(
         Epochs of the served model; 0: as many as were best with the last slice held out.
     """
     settings, seeds = project.config.finalize, seeds_of(project)
+    if data.family(family).rung(config) <= baselines.LINEAR:
+        # Its fit has no random numbers.
+        seeds = seeds[:1]
     split = final_split(data, settings.validation_fraction)
     label, way = f"{data.slot}: finalize", data.direction
     progress = execute.Progress(project, label, 2 * len(seeds), way)
@@ -272,7 +275,9 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             f"naive_{name}": Scalar(reference.mean, metric, way),
             **dm_scalars(analysis.against_naive),
             "configs_looked_at": Scalar(analysis.looked_at, "configs"),
-            **analysis.ranking.scalars(analysis.extension.configs.index(chosen)),
+            **analysis.ranking.scalars(
+                [one for _, one in analysis.extension.labelled].index(chosen)
+            ),
             **analysis.luck.scalars(),
             **{
                 f"{figure}:{one.name}": Scalar(value, "", "max" if "mean" in figure else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -193,13 +194,14 @@ def _reference(
 
     These are the folds of the analysis that chose it, else the windows of its trial.
     """
+    simpler = partial(baselines.simpler, trial, task=data.section.task)
     rows = reads.trials_of(tx, study_id, BASELINE)
     folds = reads.trials_of(tx, study_id, EXTEND_BASELINE)
     if known is None or known.producer != "analyze":
         alike = [row for row in (*rows, *folds) if row.index_hash == trial.index_hash]
-        return baselines.best(alike or rows, data, "grid")
-    folds = [row for row in folds if row.split_hash == known.split_hash]
-    return baselines.best_over_folds(folds) or baselines.best(rows, data, "extend")
+        return baselines.best(simpler(alike) or rows, data, "grid")
+    folds = simpler([row for row in folds if row.split_hash == known.split_hash])
+    return baselines.best_over_folds(folds) or baselines.best(simpler(rows), data, "extend")
 
 
 def require_fit(project: Project, place: Place, slot: str | None) -> tuple[SlotData, str]:

@@ -93,7 +93,7 @@ class BacktestResult(Answer):
         score = against(
             test.scalar("loss"),
             test.scalar("naive_loss"),
-            f"naive {test.notes['naive_method']}",
+            test.notes["naive_method"],
             lower_is_better=True,
             p=f"{p_clause(finite_or_none(test.scalar('dm_p_value')))}, {counted(looks, 'look')}",
         )

@@ -276,7 +276,7 @@ def evaluate(
         feature_names=own.dataset.feature_names,
         cost=cost,
         naive=_naive_probabilities(reference, own, judged),
-        naive_name=f"the naive rule ({baselines.method_of(reference)})",
+        naive_name=f"the naive rule ({baselines.label_of(reference)})",
         **_report_arguments(project, "champion", rival, own, judged),
         **_report_arguments(project, "parent", parent, own, judged),
     )

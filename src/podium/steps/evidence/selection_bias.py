@@ -30,25 +30,28 @@ BLOCKS, BARS_A_BLOCK = 16, 4
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Configs, in order, and the best naive one over the same periods.
+    """Configs, then baselines, over the same periods, each in the order of their means.
 
     Parameters
     ----------
-    losses : (T, M + 1) float
-        Loss per period; the last column is naive.
+    losses : (T, M + R) float
+        Loss per period of M configs and R baselines.
+    configs : int
+        M.
     against_naive : list of DieboldMariano
-        Test of each config against naive.
-    corrected : (M,) float
-        Their p-values after Holm's correction for M tests.
-    included : (M + 1,) bool
-        Whether each is in the model confidence set; all are if undecidable. Naive is the last.
-    p_values : (M + 1,) float
+        Test of each against the best baseline.
+    corrected : (M + R,) float
+        Their p-values after Holm's correction for M tests; NaN for a baseline.
+    included : (M + R,) bool
+        Whether each is in the model confidence set; all are if undecidable.
+    p_values : (M + R,) float
         Largest level at which each is still included; NaN if undecidable.
     reason : str
         Why the confidence set is undecidable.
     """
 
     losses: Floats
+    configs: int
     against_naive: Sequence[DieboldMariano]
     corrected: Floats
     included: Sequence[bool]
@@ -56,7 +59,7 @@ class Ranking:
     reason: str
 
     def intervals(self) -> list[BootstrapInterval]:
-        """Block bootstrap interval of each mean loss; the last is naive's."""
+        """Block bootstrap interval of each mean loss."""
         return [block_bootstrap_mean(column) for column in self.losses.T]
 
     def scalars(self, chosen: int) -> dict[str, Scalar]:
@@ -66,9 +69,11 @@ class Ranking:
             "dm_p_value_corrected": Scalar(float(self.corrected[chosen]), "probability"),
             "in_confidence_set": Scalar(float(self.included[chosen]) if is_decided else math.nan),
             "confidence_set_p_value": Scalar(float(self.p_values[chosen]), "probability", "max"),
-            "confidence_set_size": Scalar(float(sum(self.included)), "configs, naive counted"),
-            "confidence_set_of": Scalar(float(len(self.included)), "configs, naive counted"),
-            "naive_in_confidence_set": Scalar(float(self.included[-1]) if is_decided else math.nan),
+            "confidence_set_size": Scalar(float(sum(self.included)), "configs and baselines"),
+            "confidence_set_of": Scalar(float(len(self.included)), "configs and baselines"),
+            "naive_in_confidence_set": Scalar(
+                float(self.included[self.configs]) if is_decided else math.nan
+            ),
         }
 
     def notes(self) -> dict[str, str]:
@@ -76,24 +81,25 @@ class Ranking:
         return {"confidence_set_reason": self.reason}
 
 
-def ranking(losses: Floats, naive: Floats, horizon: int) -> Ranking:
-    """Rank configs and naive.
+def ranking(losses: Floats, baselines: Floats, horizon: int) -> Ranking:
+    """Rank configs and baselines.
 
     Parameters
     ----------
     losses : (T, M) float
         Loss per period and config.
-    naive : (T,) float
-        Loss of the best naive config in the same periods.
+    baselines : (T, R) float
+        Loss of each baseline in the same periods, the best one first.
     horizon : int
         Steps ahead, for Diebold-Mariano.
     """
-    every = np.column_stack([losses, naive])
-    tests = [diebold_mariano(column, naive, horizon) for column in losses.T]
-    corrected = holm([test.p_value for test in tests])
+    every, configs = np.column_stack([losses, baselines]), losses.shape[1]
+    tests = [diebold_mariano(column, baselines[:, 0], horizon) for column in every.T]
+    corrected = np.full(len(tests), np.nan)
+    corrected[:configs] = holm([test.p_value for test in tests[:configs]])
     best = model_confidence_set(every)
     included = [bool(one) for one in best.included]
-    return Ranking(every, tests, corrected, included, best.p_values, best.reason or "")
+    return Ranking(every, configs, tests, corrected, included, best.p_values, best.reason or "")
 
 
 @dataclass(frozen=True)

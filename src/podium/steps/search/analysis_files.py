@@ -17,6 +17,7 @@ from podium.ledger import reads
 from podium.ledger.reads import TrialRow
 from podium.ledger.runs import Observation
 from podium.prediction import Prediction
+from podium.record import finite_or_none
 from podium.render import analysis_plots as plots
 from podium.split import Split
 from podium.steps.search.impact import ranked
@@ -41,7 +42,9 @@ SCHEMA = 1
 
 
 def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
-    """The extended configs, best first, with their scores in the search and over the folds.
+    """The extended configs and the ladder, with their scores in the search and over the folds.
+
+    Baselines have no rank.
 
     ``accuracy_improvement`` is the gain of the folds' mean over the search's score: for a target
     with a direction as a share of windows whose direction is forecast right, else relative to the
@@ -51,10 +54,12 @@ def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
     metric = extension.tuned.data.section.metric
     sign = registry.direction(metric).sign
     rows = []
-    for rank, config in enumerate(extension.configs, 1):
+    for _, config in extension.labelled:
+        rank = tuned_rank = None
+        if config in extension.configs:
+            rank, tuned_rank = extension.configs.index(config) + 1, extension.tuned_rank(config)
         gain = sign * (config.tuning_score - config.mean) / abs(config.tuning_score or math.nan)
         right = _directions(project, analysis, config)
-        tuned_rank = extension.tuned_rank(config)
         rows.append(
             {
                 "rank": rank,
@@ -63,7 +68,7 @@ def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
                 "chosen": config is analysis.chosen,
                 "tuned_score": config.tuning_score,
                 "tuned_rank": tuned_rank,
-                "rank_change": tuned_rank - rank,
+                "rank_change": tuned_rank - rank if rank and tuned_rank else None,
                 "mean": config.mean,
                 "std": config.std,
                 "standard_error": config.standard_error,
@@ -102,7 +107,7 @@ def _directions(
 def _trial_of(tuned: SearchResult, config: FoldScores) -> TrialRow | None:
     """The search's trial of a config."""
     same = config_hash(config.family, config.config)
-    mine = [row for row in tuned.trials if row.config_hash == same]
+    mine = [row for row in (*tuned.trials, *tuned.baselines) if row.config_hash == same]
     return next((row for row in mine if row.score == config.tuning_score), None)
 
 
@@ -170,7 +175,7 @@ def _best(project: Project, analysis: Analysis, comparison: list[dict[str, Any]]
     extension, chosen = analysis.extension, analysis.chosen
     tuned, reference = extension.tuned, analysis.reference
     data, metric = tuned.data, tuned.data.section.metric
-    place = extension.configs.index(chosen)
+    place = [one for _, one in extension.labelled].index(chosen)
     row = _trial_of(tuned, chosen)
     mine = comparison[place]
     return {
@@ -193,8 +198,10 @@ def _best(project: Project, analysis: Analysis, comparison: list[dict[str, Any]]
             "directional_accuracy": mine["directional_accuracy"],
             "epochs": chosen.epochs,
             "naive": {**baselines.to_dict(reference), "mean": reference.mean},
-            "p_value_against_naive": analysis.against_naive.p_value,
-            "p_value_against_naive_corrected": float(analysis.ranking.corrected[place]),
+            "p_value_against_naive": finite_or_none(analysis.against_naive.p_value),
+            "p_value_against_naive_corrected": finite_or_none(
+                float(analysis.ranking.corrected[place])
+            ),
             "looked_at": analysis.looked_at,
             "trials": {"tuned": row and row.id, "folds": [one.id for one in chosen.folds]},
             "split": extension.split.hash,
@@ -210,7 +217,7 @@ def _results(analysis: Analysis, comparison: list[dict[str, Any]]) -> dict[str, 
         "direction": tuned.data.direction.verb,
         "trials": len(tuned.trials),
         "naive": {**baselines.to_dict(reference), "folds": reference.scores},
-        "chosen": analysis.extension.configs.index(analysis.chosen) + 1,
+        "chosen": [row["chosen"] for row in comparison].index(True) + 1,
         "why": analysis.reason,
         "against_the_next": analysis.distinguishable,
         "configs": comparison,
@@ -222,7 +229,6 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
     tuned, data = extension.tuned, extension.tuned.data
     slot, metric, way = data.slot, data.section.metric, data.direction
     better = f"{'higher' if way == 'max' else 'lower'} is better"
-    named = extension.labels
     files = TuningFiles(project, tuned.study, data, tuned.split)
     trials = files.trials(tuned.trials, tuned.feasible)
     of_family = [one for one in trials if one.row.family == chosen.family]
@@ -268,9 +274,15 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
         labels = [f"{n}\n{data.label(fold.validation)}" for n, fold in numbered]
         configs = [
             plots.Folds(label, c.scores, c.standard_error, c is chosen)
-            for label, c in zip(named, extension.configs, strict=True)
+            for label, c in extension.labelled
+            if c is not reference
         ]
-        naive = plots.Folds("best naive", reference.scores, reference.standard_error)
+        naive = plots.Folds(
+            baselines.label_of(reference),
+            reference.scores,
+            reference.standard_error,
+            reference is chosen,
+        )
         title = f"{slot}: scores on the {len(labels)} folds"
         measured = f"{metric} of {data.subject},\n{better}"
         return plots.folds_png(configs, naive, labels, title, measured)
@@ -287,7 +299,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
                 c.epochs,
                 c is chosen,
             )
-            for label, c in zip(named, extension.configs, strict=True)
+            for label, c in zip(extension.labels, extension.configs, strict=True)
         ]
         loss = data.metric_of_loss(chosen.family) or "loss"
         title = f"{slot}: loss after each epoch of the folds"

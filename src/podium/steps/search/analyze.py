@@ -1,7 +1,8 @@
-"""Choose a config from the folds: the simplest within one standard error of the best."""
+"""Choose a config from the folds: the simplest that is not distinguishable from the best."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,17 +16,22 @@ from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search import analysis_files
 from podium.steps.search.extend import extension_left
 from podium.steps.search.results import Analysis, CrossValidation, FoldScores
+from podium.steps.trials import baselines
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.verb import on_slot
 from podium.tasks._base import TaskData
 from podium.trial import config_hash
+
+# Setting ``analyze.choose``: a baseline may be chosen.
+SIMPLEST = "simplest"
 
 
 @on_slot("analyze")
 def analyze(project: Project, slot: str) -> Analysis:
     """Choose a config of the slot's newest cross-validation; nothing is trained.
 
-    The choice is the best mean over the folds, or a simpler config within one standard error of it.
+    The choice is the best mean over the folds, or a simpler config within one standard error of it;
+    or a baseline, if one is not distinguishable from the best (``analyze.choose``).
 
     Parameters
     ----------
@@ -64,13 +70,23 @@ def write_files(project: Project, analysis: Analysis) -> Analysis:
 
 
 def compute(project: Project, extension: CrossValidation) -> Analysis:
-    """Choose by the one-standard-error rule, with tests and selection bias; writes nothing."""
+    """Choose a config or a baseline, with tests and selection bias; writes nothing."""
     data, naive = extension.tuned.data, extension.tuned.reference
     assert naive is not None
+    shown = [one for _, one in extension.labelled]
+    configs, rungs = len(extension.configs), shown[len(extension.configs) :]
+    losses = np.column_stack([_by_period(one) for one in shown])
+    ranked = ranking(losses[:, :configs], losses[:, configs:], data.horizon)
     best, sign = extension.configs[0], data.direction.sign
     limit = sign * best.mean + best.standard_error
     within = [c for c in extension.configs if sign * c.mean <= limit]
     chosen = min(within, key=lambda c: (_complexity(c, data), sign * c.mean))
+    tied = [one for one, tie in zip(rungs, ranked.included[configs:], strict=True) if tie]
+    if ranked.reason:
+        # The means decide where the confidence set is undecidable.
+        tied = [one for one in rungs if sign * one.mean <= sign * chosen.mean]
+    if tied and project.config.analyze.choose == SIMPLEST:
+        chosen = min(tied, key=lambda one: baselines.rung_of(one, data.section.task))
     with project.ledger.reading() as tx:
         looked_at = reads.count_tested_configs(
             tx, data.slot, extension.tuned.split.validation_interval()
@@ -79,7 +95,9 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
             project, data, tx, config_hash(chosen.family, chosen.config), naive, looked_at
         )
     metric = data.section.metric
-    if chosen is best:
+    if chosen in rungs:
+        reason = "no config is significantly better than this baseline"
+    elif chosen is best:
         most = "highest" if sign < 0 else "lowest"
         reason = f"{most} mean {metric} over {len(best.folds)} folds ({best.mean:.4g})"
     else:
@@ -93,19 +111,17 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
             f"; {extension.split.name} also trains on bars after the validation bars, so the "
             "scores serve the choice and are no forecast record"
         )
-    reference = extension.baselines[0]
-    losses = [_by_period(c) for c in extension.configs]
-    ranked = ranking(np.column_stack(losses), _by_period(reference), data.horizon)
+    reference = extension.reference_of(chosen)
     return Analysis(
         extension=extension,
         chosen=chosen,
         reference=reference,
-        against_naive=ranked.against_naive[extension.configs.index(chosen)],
+        against_naive=diebold_mariano(_by_period(chosen), _by_period(reference), data.horizon),
         looked_at=looked_at,
         ranking=ranked,
         luck=luck,
         reason=reason,
-        distinguishable=_next(extension, chosen, data.horizon),
+        distinguishable=_next(extension.configs, chosen, data.horizon),
     )
 
 
@@ -119,8 +135,8 @@ def _by_period(extended: FoldScores) -> Floats:
     return by_period(extended.losses, extended.units)
 
 
-def _next(extension: CrossValidation, chosen: FoldScores, horizon: int) -> str:
-    others = [c for c in extension.configs if c is not chosen]
+def _next(configs: Sequence[FoldScores], chosen: FoldScores, horizon: int) -> str:
+    others = [c for c in configs if c is not chosen]
     if not others:
         return "there is no other config"
     test = diebold_mariano(_by_period(chosen), _by_period(others[0]), horizon)

@@ -27,7 +27,6 @@ from podium.split import Split
 from podium.stats import DieboldMariano
 from podium.steps.evidence.selection_bias import Ranking, SelectionBias
 from podium.steps.trials import baselines
-from podium.steps.trials.baselines import Configured
 from podium.steps.trials.context import StudyContext
 from podium.steps.trials.driver import best_of
 from podium.steps.trials.finalists import Finalist, winner
@@ -260,13 +259,7 @@ def against_baseline(
     """A score against that of a baseline, for the end of a sentence."""
     theirs = baseline.score if isinstance(baseline, TrialRow) else baseline.mean
     lower = data.direction is Direction.MIN
-    return against(score, theirs, label_of(baseline), lower_is_better=lower, p=p)
-
-
-def label_of(one: Configured) -> str:
-    """Family and method of a baseline: ``naive zero``."""
-    method = baselines.method_of(one)
-    return method if method == one.family else f"{one.family} {method}"
+    return against(score, theirs, baselines.label_of(baseline), lower_is_better=lower, p=p)
 
 
 def searched(context: StudyContext, phase: str) -> list[TrialRow]:
@@ -429,11 +422,26 @@ class CrossValidation(Answer):
     baselines: Sequence[FoldScores]
     folder: Path | None = None
 
+    @cached_property
+    def ladder(self) -> list[FoldScores]:
+        """The best baseline of each level, best mean first."""
+        return baselines.ladder(self.baselines, self.tuned.data.section.task)
+
     @property
     def labelled(self) -> list[tuple[str, FoldScores]]:
-        """Each config with its label, then the best baseline."""
-        naive = self.baselines[0]
-        return [*zip(self.labels, self.configs, strict=True), (label_of(naive), naive)]
+        """Each config with its label, then the baselines of the ladder."""
+        shown = [*self.configs, *self.ladder]
+        return [pair for pair in self.every if pair[1] in shown]
+
+    def label(self, one: FoldScores) -> str:
+        """Label of a config or of a baseline of the ladder."""
+        return next(label for label, other in self.labelled if other is one)
+
+    @property
+    def every(self) -> list[tuple[str, FoldScores]]:
+        """Each config and each baseline with its label, best mean first."""
+        rungs = [(baselines.label_of(one), one) for one in self.baselines]
+        return [*zip(self.labels, self.configs, strict=True), *rungs]
 
     @property
     def labels(self) -> list[str]:
@@ -446,10 +454,17 @@ class CrossValidation(Answer):
         sign = self.tuned.data.direction.sign
         return sorted(self.configs, key=lambda c: sign * c.tuning_score).index(config) + 1
 
+    def reference_of(self, one: FoldScores) -> FoldScores:
+        """The best baseline that is simpler than a config."""
+        return baselines.simpler(one, self.baselines, self.tuned.data.section.task)[0]
+
     def compared(self, one: FoldScores, p: str = "") -> str:
-        """Metric and mean over the folds of a config against those of the best baseline."""
-        score = against_baseline(one.mean, self.baselines[0], self.tuned.data, p)
-        return f"mean {self.tuned.metric} over {len(one.folds)} folds {score}"
+        """Metric and mean over the folds of a config against those of its reference."""
+        mean = f"mean {self.tuned.metric} over {len(one.folds)} folds"
+        reference = self.reference_of(one)
+        if reference is one:
+            return f"{mean} {number(one.mean)}; no baseline is simpler"
+        return f"{mean} {against_baseline(one.mean, reference, self.tuned.data, p)}"
 
     @property
     def sentence(self) -> str:
@@ -460,7 +475,7 @@ class CrossValidation(Answer):
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """The configs, then the best baseline: scores, and F1 of each class."""
+        """The configs, then every baseline: scores, and F1 of each class."""
         return [
             {
                 "config": label,
@@ -470,7 +485,7 @@ class CrossValidation(Answer):
                 "folds": ", ".join(map(number, one.scores)),
                 **{f"F1 of {of.name}": of.figures()["f1_mean"] for of in one.classes},
             }
-            for label, one in self.labelled
+            for label, one in self.every
         ]
 
 
@@ -481,14 +496,15 @@ class Analysis(Answer):
     Parameters
     ----------
     chosen : FoldScores
+        One of the configs, or a baseline that is not distinguishable from the best of them.
     reference : FoldScores
-        Best baseline over the same folds.
+        Best simpler baseline over the same folds; the chosen one itself if none is simpler.
     against_naive : DieboldMariano
         Test of the chosen config against the reference on the folds' windows.
     looked_at : int
         Distinct configs ever looked at for this slot on an overlapping validation interval.
     ranking : Ranking
-        The extended configs, best first, and the reference: intervals, tests, confidence set.
+        The configs and the ladder, in the order of ``extension.labelled``.
     luck : SelectionBias
         Selection bias of the choice among all configs looked at.
     reason, distinguishable : str
@@ -512,18 +528,17 @@ class Analysis(Answer):
     def sentence(self) -> str:
         """The chosen config, its mean against the best baseline, and the reason."""
         extension = self.extension
-        label = extension.labels[extension.configs.index(self.chosen)]
         return (
-            f"{extension.tuned.data.slot}: chosen {label}: "
+            f"{extension.tuned.data.slot}: chosen {extension.label(self.chosen)}: "
             f"{extension.compared(self.chosen, p_clause(self.against_naive.p_value))}; "
             f"{self.reason}"
         )
 
     def ranked(self) -> list[RankRow]:
-        """The extended configs, best first, and the best baseline."""
+        """The extended configs, best first, and the baselines of the ladder."""
         ranking, rows = self.ranking, []
         p_values = [test.p_value for test in ranking.against_naive]
-        tests = [*zip(p_values, ranking.corrected.tolist(), strict=True), (math.nan, math.nan)]
+        tests = zip(p_values, ranking.corrected.tolist(), strict=True)
         columns = (self.extension.labelled, ranking.intervals(), tests, ranking.included)
         # Intervals of another loss than the metric do not belong to the means.
         of_metric = not self.extension.tuned.data.task.loss
@@ -535,14 +550,14 @@ class Analysis(Answer):
         return rows
 
     def rows(self) -> list[dict[str, Any]]:
-        """The configs, ``*`` the chosen one, and the best baseline: scores and tests."""
+        """The configs and the ladder, ``*`` the chosen one: scores and tests."""
         return [
             {
                 "config": f"{'* ' * row.chosen}{row.label}",
                 "tuned": one.tuning_score,
                 "mean": row.mean,
                 "95 % interval": interval(row),
-                "p against naive": p_value(row.p_value),
+                "p against baseline": p_value(row.p_value),
                 "corrected": p_value(row.p_corrected),
                 "against the best": distinction(row),
             }

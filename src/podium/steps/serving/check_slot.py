@@ -133,13 +133,13 @@ def _naive(served: ServedModel) -> tuple[Prediction, str]:
     """Forecasts and method of the candidate's baseline, fitted on the same training bars."""
     view, judged = served.view, served.judged
     notes = [judged[kind].notes for kind in ("test", "validation") if kind in judged]
-    known = filter(None, (baselines.from_notes(one, view) for one in notes))
+    known = filter(None, (baselines.from_notes(one) for one in notes))
     # An imported candidate was not compared with a baseline here.
     reference = next(known, None) or baselines.all_configs(view)[0]
     stop = int(np.searchsorted(view.times, served.trained_until, side="right"))
     # No label may use bars after the training.
     model = baselines.fit(reference, baselines.labelled(view.until(stop)))
-    return model.predict(served.windows().blind()), baselines.method_of(reference)
+    return model.predict(served.windows().blind()), baselines.label_of(reference)
 
 
 def _compared(champion: Live, other: Floats, chosen: Mask) -> Comparison:
@@ -183,7 +183,7 @@ def _against_naive(
         figures[f"{name}_loss"] = part.loss
         figures[f"{name}_naive_loss"] = part.other_loss
         figures[f"{name}_p_value"] = part.test.p_value
-    pair = f"{metric} {newer.loss:.4g} against {newer.other_loss:.4g} of naive {method}"
+    pair = f"{metric} {newer.loss:.4g} against {newer.other_loss:.4g} of the baseline {method}"
     where = f"on the {newer.bars} bars newer than its test"
     longer = (
         f"; on all {since.bars} since its training {since.loss:.4g} against "

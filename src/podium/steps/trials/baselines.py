@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from podium import registry
 from podium.hashing import canonical
 from podium.ledger.reads import TrialRow
+from podium.render.blocks import short
 from podium.space import ConfigDict
 from podium.split import Windows
 from podium.steps.trials import execute
@@ -22,7 +23,8 @@ from podium.tasks._base import TaskData
 from podium.trial import BASELINE
 from podium.view import View
 
-NAIVE = "naive"
+# Highest level whose fits have no random numbers.
+LINEAR = 2
 
 
 class Configured(Protocol):
@@ -35,6 +37,9 @@ class Configured(Protocol):
     @property
     def config(self) -> ConfigDict:
         """Values of its parameters."""
+
+
+OneT = TypeVar("OneT", bound=Configured)
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,36 @@ def best_over_folds(rows: Sequence[TrialRow]) -> TrialRow | None:
     return folds[min(whole, key=lambda name: means[name])][0] if whole else None
 
 
+def rung_of(one: Configured, task: str) -> int:
+    """Level of a config on the ladder, from 0 for a constant."""
+    return int(registry.family(one.family, task).rung(one.config))
+
+
+def simpler(one: Configured, rungs: Sequence[OneT], task: str) -> list[OneT]:
+    """Baselines that a config must beat: all, or for a baseline those of lower levels.
+
+    No baseline is simpler than a constant, which is its own reference.
+    """
+    itself = [rung for rung in rungs if same(rung, one)]
+    if not itself:
+        return [*rungs]
+    level = rung_of(one, task)
+    return [rung for rung in rungs if rung_of(rung, task) < level] or itself
+
+
+def same(one: Configured, other: Configured) -> bool:
+    """Whether two configs are equal."""
+    return to_dict(one) == to_dict(other)
+
+
+def ladder(rungs: Sequence[OneT], task: str) -> list[OneT]:
+    """The first baseline of each level, in the order of the baselines."""
+    levels: dict[int, OneT] = {}
+    for one in rungs:
+        levels.setdefault(rung_of(one, task), one)
+    return list(levels.values())
+
+
 def labelled(view: View) -> Windows:
     """Every window of a view with an outcome, on which a reference is fitted."""
     bars = np.arange(view.first_bar, view.last_labelled + 1, dtype=np.int64)
@@ -146,29 +181,28 @@ def to_dict(one: Configured) -> dict[str, Any]:
     return {"family": one.family, "config": one.config}
 
 
-def method_of(one: Configured) -> str:
-    """Name of a baseline in a sentence: the method of ``naive``, else the family.
+def label_of(one: Configured) -> str:
+    """Name of a baseline: family, and config where it has one.
 
     Examples
     --------
-    >>> method_of(Reference("naive", {"method": "ewma", "debias": True}))
-    'ewma (debiased)'
-    >>> method_of(Reference("drift", {}))
-    'drift'
+    >>> label_of(Reference("naive", {"method": "ewma", "debias": True}))
+    'naive ewma (debiased)'
+    >>> label_of(Reference("seasonal_naive", {"season": 5})), label_of(Reference("drift", {}))
+    ('seasonal_naive season 5', 'drift')
     """
-    if one.family != NAIVE:
-        return one.family
-    return str(one.config["method"]) + (" (debiased)" if one.config.get("debias") else "")
+    config = dict(one.config)
+    method = str(config.pop("method", ""))
+    if config.pop("debias", False):
+        method += " (debiased)"
+    return " ".join(filter(None, (one.family, method, short(config))))
 
 
 def notes(one: Configured) -> dict[str, str]:
-    """Name of a baseline in evidence, with family and config if the name does not imply them."""
-    named = {"naive_method": method_of(one)}
-    return named if one.family == NAIVE else {**named, "reference": canonical(to_dict(one))}
+    """Name, family and config of a baseline in evidence."""
+    return {"naive_method": label_of(one), "reference": canonical(to_dict(one))}
 
 
-def from_notes(notes: Mapping[str, str], data: View) -> Reference | None:
+def from_notes(notes: Mapping[str, str]) -> Reference | None:
     """Return the baseline named in the notes of evidence (:func:`notes`)."""
-    if "reference" in notes:
-        return Reference(**json.loads(notes["reference"]))
-    return {method_of(one): one for one in all_configs(data)}.get(notes["naive_method"])
+    return Reference(**json.loads(notes["reference"])) if "reference" in notes else None
