@@ -114,9 +114,9 @@ def test_the_best_of_two_families_is_the_reference_from_the_search_to_the_report
         whole = run(project)
         assert promote(project, judged.candidate.id).stage == "champion"
         checked = {one.what: one.found for one in check_slot(project, SLOT).findings}
-        assert "blend" in checked["naive"]
+        assert "blend" in checked["baseline"]
     [page] = (two / "reports").rglob("*.md")
-    assert "Naive method: blend share 0.8." in page.read_text()
+    assert "Baseline: blend share 0.8." in page.read_text()
     assert {one.state for one in whole.outcomes[:5]} == {"up to date"}
 
 

@@ -134,7 +134,7 @@ def test_losses_are_judged_against_naive_where_no_forecast_was_kept():
     assert judged("deflated_sharpe", validation(found))[0] is Result.UNDECIDABLE
     result, told = judged("overfitting", validation(bias_of_losses(gains - 1.0, 6)))
     assert result is Result.REFUSE
-    assert "loses more than naive" in told
+    assert "loses more than the baseline" in told
 
 
 def test_few_bars_make_fewer_blocks_and_very_few_make_none():

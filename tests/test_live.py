@@ -206,7 +206,7 @@ def test_on_the_bars_of_its_test_a_champion_scores_as_in_its_test(root):
     with open_project(root) as project, project.ledger.reading() as tx:
         holder = reads.champion_of(tx, SLOT)
         test = reads.evidence_of(tx, holder)["test"]
-    figures = finding(checked(root), "naive").figures
+    figures = finding(checked(root), "baseline").figures
     assert figures["since_training_bars"] == test.scalar("days")
     assert figures["since_training_loss"] == pytest.approx(test.scalar("loss"))
     assert figures["since_training_naive_loss"] == pytest.approx(test.scalar("naive_loss"))
@@ -217,10 +217,10 @@ def test_on_the_bars_of_its_test_a_champion_scores_as_in_its_test(root):
 def test_too_few_outcomes_are_no_answer(root):
     growing.arrive(root, "2002-07-20")
     found = checked(root)
-    assert found.beats_naive is None
-    told = finding(found, "naive").found
+    assert found.beats_baseline is None
+    told = finding(found, "baseline").found
     assert "undecidable on the 14 bars newer than its test: 14 periods, at least 30" in told
-    assert math.isnan(finding(found, "naive").figures["newer_p_value"])
+    assert math.isnan(finding(found, "baseline").figures["newer_p_value"])
     assert "at least 30" in finding(found, "error").found
 
 
@@ -238,7 +238,7 @@ def test_outcomes_are_joined_and_scored_as_by_hand(later):
         [[rows[t, str(at)] for t in view.tickers] for at in view.times[first : first + len(truth)]]
     )
     stop = int(np.searchsorted(view.times, champion.trained_until)) + 1
-    told = finding(found, "naive").found
+    told = finding(found, "baseline").found
     method = told.partition("of naive ")[2].split(",")[0].split(" ")[0]
     values = registry.load("families", "naive").METHODS[method](view)
     known = view.until(stop)
@@ -246,7 +246,7 @@ def test_outcomes_are_joined_and_scored_as_by_hand(later):
     offset = np.mean(known.target[bars] - values[bars]) if "debiased" in told else 0.0
     naive = values[first : first + len(truth)] + offset
     losses = [((truth - said) ** 2).mean(axis=1) for said in (mine, naive)]
-    figures = finding(found, "naive").figures
+    figures = finding(found, "baseline").figures
     assert figures["newer_bars"] == len(truth) == 78
     assert figures["newer_loss"] == pytest.approx(losses[0].mean())
     assert figures["newer_naive_loss"] == pytest.approx(losses[1].mean())
@@ -258,7 +258,7 @@ def test_outcomes_are_joined_and_scored_as_by_hand(later):
 
 
 def test_a_kept_forecast_counts_as_it_was_made(later):
-    before = finding(checked(later), "naive").figures["newer_loss"]
+    before = finding(checked(later), "baseline").figures["newer_loss"]
     with open_project(later) as project:
         [champion] = served_models(project, SLOT)
         place = ("IBM", "2002-08-01T00:00:00")
@@ -267,7 +267,7 @@ def test_a_kept_forecast_counts_as_it_was_made(later):
         with project.ledger.transaction() as tx:
             forecasts.put_forecasts(tx, about, {place: 10.0})
     found = checked(later)
-    assert finding(found, "naive").figures["newer_loss"] > before + 0.5
+    assert finding(found, "baseline").figures["newer_loss"] > before + 0.5
     assert finding(found, "forecasts").figures == {"stored": 1, "early": 1, "waiting": 10}
     assert finding(found, "revised").figures == {"revised": 1}
 
@@ -483,5 +483,5 @@ def test_findings_are_given_as_json_with_their_figures(later, capsys):
     code, out, _ = say(capsys, "check", SLOT, "--json", "--project", str(later))
     assert code == 0
     items = {item["what"]: item for item in json.loads(out)["items"]}
-    assert list(items) == ["champion", "forecasts", "naive", "error", "drift"]
-    assert items["naive"]["figures"]["newer_bars"] == 78
+    assert list(items) == ["champion", "forecasts", "baseline", "error", "drift"]
+    assert items["baseline"]["figures"]["newer_bars"] == 78

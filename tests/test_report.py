@@ -162,7 +162,7 @@ def test_every_pair_of_text_and_ground_has_the_contrast_that_wcag_aa_asks_for():
 
 def test_the_ranking_marks_configs_that_are_not_distinguishable_from_the_best():
     written = run_markdown(run_report(slot_report()))
-    assert "1 of 2, naive included, are not distinguishable from the best" in written
+    assert "1 of 2, baselines included, are not distinguishable from the best" in written
     assert "plain (chosen)" in written
     assert "1.200 to 1.900" in written
     assert "worse" in written

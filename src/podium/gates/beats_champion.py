@@ -6,8 +6,8 @@ Whether the candidate's mean loss on the sealed test is below the champion's on 
 
 Why
 ---
-A candidate that only beats naive may be worse than the present champion. A comparison on other
-data, or with the champion's old figures, is not valid.
+A candidate that only beats its baseline may be worse than the present champion. A comparison on
+other data, or with the champion's old figures, is not valid.
 
 Passes when
 -----------

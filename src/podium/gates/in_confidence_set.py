@@ -3,7 +3,7 @@
 Asks
 ----
 Whether the chosen config belongs to the model confidence set of the cross-validated configs (of a
-grid: of all its configs) and the best naive one: those that are not distinguishable from the best.
+grid: of all its configs) and baselines: those that are not distinguishable from the best.
 
 Why
 ---
@@ -16,13 +16,13 @@ Its p-value in the model confidence set is at least ``alpha`` (0.1).
 
 Refuses when
 ------------
-The p-value is lower, so another config or naive is significantly better. Undecidable when the folds
-have too few periods, or when the evidence comes from an earlier version of podium.
+The p-value is lower, so another config or a baseline is significantly better. Undecidable when the
+folds have too few periods, or when the evidence comes from an earlier version of podium.
 
 What to do
 ----------
-Extend more configs, or more folds. If naive is in the set too, no config is significantly better
-than it on validation; this alone does not refuse.
+Extend more configs, or more folds. If a baseline is in the set too, no config is significantly
+better than it on validation; this alone does not refuse.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def judge(case: Case) -> tuple[Result, str]:
         reason = evidence.notes.get("confidence_set_reason") or EARLIER
         return Result.UNDECIDABLE, f"there is no confidence set: {reason}"
     finding = (
-        f"of {evidence.scalar('confidence_set_of'):.0f} configs, including the best naive one, "
+        f"of {evidence.scalar('confidence_set_of'):.0f} configs and baselines, "
         f"{evidence.scalar('confidence_set_size'):.0f} are not distinguishable from the best"
     )
     if p_value >= case.limits["alpha"]:

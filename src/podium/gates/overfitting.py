@@ -21,7 +21,7 @@ Refuses when
 ------------
 The probability of a loss is higher; or PBO is higher, and the confidence set excludes some configs.
 Undecidable when fewer than two configs have recorded forecasts or losses, or there are too few
-bars. Without recorded forecasts, a loss means a larger loss than that of the naive forecast.
+bars. Without recorded forecasts, a loss means a larger loss than that of the baseline.
 
 What to do
 ----------
@@ -49,7 +49,7 @@ def judge(case: Case) -> tuple[Result, str]:
     if not (math.isfinite(loss) and math.isfinite(pbo)):
         reason = evidence.notes.get("overfitting_reason") or EARLIER
         return Result.UNDECIDABLE, f"overfitting cannot be tested: {reason}"
-    loses = "loses" if evidence.notes["luck_basis"] == "returns" else "loses more than naive"
+    loses = "loses" if evidence.notes["luck_basis"] == "returns" else "loses more than the baseline"
     finding = (
         f"the best of {evidence.scalar('configs_judged'):,.0f} configs on half of the validation "
         f"bars {loses} on the other half with a probability of {loss:.2f}"

@@ -1,8 +1,8 @@
-"""Were candidate, naive forecast and champion evaluated on the same windows?
+"""Were candidate, baseline and champion evaluated on the same windows?
 
 Asks
 ----
-Whether the figures of the candidate, of the naive forecast and of the slot's champion come from one
+Whether the figures of the candidate, of its baseline and of the slot's champion come from one
 dataset and one test.
 
 Why
@@ -12,7 +12,7 @@ than the champion were evaluated on other bars.
 
 Passes when
 -----------
-Validation and test have the same dataset and naive method, and the comparison with the champion, if
+Validation and test have the same dataset and baseline, and the comparison with the champion, if
 the slot has one, has the dataset and the split of the candidate's test.
 
 Refuses when
@@ -22,7 +22,8 @@ example because it forecasts another target.
 
 What to do
 ----------
-Run ``podium backtest SLOT`` again: it evaluates candidate, naive and champion on the same windows.
+Run ``podium backtest SLOT`` again: it evaluates candidate, baseline and champion on the same
+windows.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ LIMITS: dict[str, float] = {}
 
 
 def judge(case: Case) -> tuple[Result, str]:
-    """Compare the datasets, the splits and the naive method."""
+    """Compare the datasets, the splits and the baseline."""
     validation, test = case.candidate["validation"], case.candidate["test"]
     pairs = [
         ("dataset", validation.dataset_fingerprint, test.dataset_fingerprint),
-        ("naive method", validation.notes["naive_method"], test.notes["naive_method"]),
+        ("baseline", validation.notes["naive_method"], test.notes["naive_method"]),
     ]
     where = "validation"
     if case.holder and all(one == other for _, one, other in pairs):
@@ -56,7 +57,7 @@ def judge(case: Case) -> tuple[Result, str]:
             return Result.REFUSE, (
                 f"the {name} of {where} is {_short(one)}, that of the test {_short(other)}"
             )
-    others = "the champion and naive" if case.holder else "naive"
+    others = "the champion and the baseline" if case.holder else "the baseline"
     return Result.PASS, (
         f"compared with {others} on the same windows of dataset {test.dataset_fingerprint[:12]}"
     )

@@ -191,7 +191,7 @@ class _Axis:
 def folds_png(
     configs: Sequence[Folds], naive: Folds, labels: Sequence[str], title: str, y_label: str
 ) -> bytes:
-    """Scores of configs and of the best naive one on each fold and on average.
+    """Scores of configs and of the baseline on each fold and on average.
 
     Parameters
     ----------

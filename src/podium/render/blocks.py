@@ -76,8 +76,11 @@ def blocks(slot: SlotReport) -> list[Block]:
     ----------
     slot : SlotReport
     """
-    of_classes = (_numbers, _gates, _ranking, _classes, _selection_bias, _config)
-    of_forecasts = (_numbers, _gates, _ranking, _selection_bias, _trading, _tickers, _config)
+    of_classes = (_numbers, _gates, _ranking, _ladder, _classes, _selection_bias, _config)
+    of_forecasts = (
+        *(_numbers, _gates, _ranking, _ladder),
+        *(_selection_bias, _trading, _tickers, _config),
+    )
     return [block(slot) for block in (of_forecasts if slot.forecasts else of_classes)]
 
 
@@ -144,7 +147,7 @@ def notes(slot: SlotReport) -> list[str]:
         f"Configs scored for this slot in total: {slot.trials_counted:,}, "
         "over all studies, logs and imports.",
         looks if slot.forecasts else "",
-        f"Naive method: {slot.naive_method}.",
+        f"Baseline: {slot.naive_method}.",
         slot.distinguishable,
         f"Costs: {slot.costs or 'no backtest has run yet.'}" if slot.forecasts else "",
         f"Execution: {slot.execution}" if slot.forecasts and slot.execution else "",
@@ -166,11 +169,11 @@ def _numbers(slot: SlotReport) -> Block:
         after.append("The sealed test has not been opened yet.")
     if slot.dm_statistic is not None:
         after.append(
-            f"Diebold-Mariano statistic against naive on the sealed test: "
+            f"Diebold-Mariano statistic against {slot.naive_method} on the sealed test: "
             f"{number(slot.dm_statistic)}. The adjusted p-value counts "
             f"{counted(slot.test_looks, 'look')} at that test."
         )
-    columns = ["part", "candidate", "naive", "against naive", "p-value", "p, adjusted for looks"]
+    columns = ["part", "candidate", "baseline", "against it", "p-value", "p, adjusted for looks"]
     title = f"{slot.metric} ({_better(slot)} is better)"
     return Block(title, columns, rows, after, "No config has been scored yet.", stacked=True)
 
@@ -200,14 +203,37 @@ def _ranking(slot: SlotReport) -> Block:
     if rows:
         tied = sum(row.in_set is True for row in slot.ranking)
         after.append(
-            f"{tied} of {len(rows)}, naive included, are not distinguishable from the best (model "
-            "confidence set, 90 %). Holm's method corrects the p-values for the number of configs."
+            f"{tied} of {len(rows)}, baselines included, are not distinguishable from the best "
+            "(model confidence set, 90 %). Holm's method corrects the p-values for the number of "
+            "configs."
             if any(row.in_set is not None for row in slot.ranking)
             else "The model confidence set is undecidable: too few periods."
         )
     title = f"Ranking on the validation folds ({_better(slot)} is better)"
     missing = "No cross-validation has run yet, so there is no ranking."
     return Block(title, [*columns, "against the best"], rows, after, missing, stacked=True)
+
+
+def _ladder(slot: SlotReport) -> Block:
+    mine = slot.validation[0] if slot.validation else None
+    rows = [[label, mean, _change(slot, (mine, mean))] for label, mean in slot.ladder]
+    columns = ["baseline", f"{slot.metric}, mean of the folds", "candidate against it"]
+    missing = "No cross-validation has run yet."
+    return Block("Baselines over the folds", columns, rows, (), missing)
+
+
+def ladder_line(slot: SlotReport) -> str:
+    """The baselines over the folds on one line; empty without any.
+
+    Examples
+    --------
+    >>> slot = {"slot": "us4/D/return", "task": "forecast", "target": "log_return", "horizon": 5}
+    >>> slot |= {"dataset": "us4", "metric": "mse", "metric_direction": "min"}
+    >>> ladder_line(SlotReport(**slot, ladder=[("naive zero", 0.0025), ("ridge", 0.0031)]))
+    'us4/D/return: mean mse of the baselines over the folds: naive zero 0.0025, ridge 0.0031'
+    """
+    means = ", ".join(f"{label} {number(mean)}" for label, mean in slot.ladder)
+    return f"{slot.slot}: mean {slot.metric} of the baselines over the folds: {means}" * bool(means)
 
 
 def interval(row: RankRow) -> str:
@@ -258,7 +284,7 @@ def _tickers(slot: SlotReport) -> Block:
     losses = slot.loss_by_ticker
     rows = [[ticker, mine, naive, _change(slot, (mine, naive))] for ticker, mine, naive in losses]
     title = f"{slot.metric} by ticker on the sealed test"
-    columns = ["ticker", "candidate", "naive", "against naive"]
+    columns = ["ticker", "candidate", "baseline", "against it"]
     return Block(title, columns, rows, (), "No losses by ticker are known yet.")
 
 

@@ -76,7 +76,7 @@ def history_png(
     way : str
         ``min`` or ``max``.
     naive : float, optional
-        Value of the best naive config.
+        Score of the best baseline.
     title : str
 
     Raises
@@ -120,7 +120,7 @@ def history_png(
             legend = f"best so far, {number(y_best[-1])}"
             panel.step(x_best, y_best, where="post", color=INK, linewidth=1.6, label=legend)
         if naive is not None and math.isfinite(naive):
-            legend = f"naive, {number(naive)}"
+            legend = f"baseline, {number(naive)}"
             panel.axhline(naive, color=_NAIVE, linewidth=1.2, linestyle=(0, (4, 3)), label=legend)
         room = 0.04 * (high - low) or 1.0
         panel.set(xlim=(-0.5, max(len(trials) - 0.5, 0.5)), ylim=(low - room, high + room))

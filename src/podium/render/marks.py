@@ -124,7 +124,7 @@ def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
     at, y : array, shape (T,)
     across, up : Scale
     role : {"candidate", "reference", "naive"}
-        A naive line is dashed.
+        The line of a baseline is dashed.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
 
 
 def line(path: str, role: Role) -> str:
-    """A path in the style of a role: thick for the candidate, dashed for naive.
+    """A path in the style of a role: thick for the candidate, dashed for a baseline.
 
     Examples
     --------

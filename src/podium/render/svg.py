@@ -45,7 +45,7 @@ def lines(
     x : array, shape (T,)
         datetime64 (UTC, without zone) or numbers, ascending.
     series : sequence of Curve, each y of shape (T,)
-        A naive curve is dashed; NaN leaves a gap.
+        The curve of a baseline is dashed; NaN leaves a gap.
     title, y_label : str
         Name and quantity of the chart.
     percent : bool
@@ -129,13 +129,13 @@ def dots(
         and the candidate's colour.
     title, x_label : str
     reference : float, optional
-        Value of the naive method, a dashed vertical line.
+        Value of the baseline, a dashed vertical line.
 
     Examples
     --------
     >>> folds = [FoldRow("lstm", [1.0, 3.0], 2.0)]
     >>> chart = dots(folds, title="Folds", x_label="rmse", reference=4)
-    >>> chart.count("<circle"), "naive 4" in chart
+    >>> chart.count("<circle"), "baseline 4" in chart
     (3, True)
     """
     naive = axis.finite([reference])
@@ -151,7 +151,7 @@ def dots(
     parts = marks.axes(across, up, axis.linear(low, high, 4), [])
     texts = []
     for value in naive:
-        label, x = f"naive {number(float(value))}", across(value)
+        label, x = f"baseline {number(float(value))}", across(value)
         half = len(label) * LETTER / 2
         # The line is drawn beside the dots only, so that it does not cross labels.
         rule = "".join(f"M{x:.1f} {top + step * row + 16}v22" for row in range(len(rows)))
@@ -199,7 +199,7 @@ def history(
         The best value up to each trial.
     title, y_label : str
     reference : float, optional
-        Value of the naive method, a dashed line.
+        Value of the baseline, a dashed line.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def history(
     y_ticks = axis.linear(low, high)
     named: list[tuple[str, Role, float]] = [
         *[(f"best {number(v)}", "candidate", v) for v in tops[-1:].tolist()],
-        *[(f"naive {number(v)}", "naive", v) for v in naive.tolist()],
+        *[(f"baseline {number(v)}", "naive", v) for v in naive.tolist()],
     ]
     edge = WIDTH - 14 - max((len(name) for name, *_ in named), default=0) * LETTER
     foot = HEIGHT - BOTTOM - 6

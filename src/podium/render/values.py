@@ -45,14 +45,15 @@ class FoldRow:
 
 @dataclass(frozen=True)
 class RankRow:
-    """A config, or the best naive one, on the windows of the folds.
+    """A config or a baseline on the windows of the folds.
 
     Parameters
     ----------
     mean, low, high : float, optional
         Mean loss over the folds, and its 95 % block bootstrap interval.
     p_value, p_corrected : float, optional
-        Diebold-Mariano p-value against naive, and with Holm's correction for the number of configs.
+        Diebold-Mariano p-value against the best baseline, and with Holm's correction for the
+        number of configs.
     in_set : bool, optional
         Whether it is in the model confidence set; None where that is undecidable.
     """
@@ -115,26 +116,28 @@ class SlotReport:
         One of `Verdict`.
     sentence : str
         The verdict in one sentence.
-    validation, test : (candidate, naive), optional
+    validation, test : (candidate, baseline), optional
     tuning_naive : float, optional
-        Value of the best naive method on the validation windows of the search.
+        Score of the best baseline on the validation windows of the search.
     trials_counted, test_looks : int
         Configs ever scored for the slot, and looks at the sealed test.
     figures : mapping of str to float
         Further figures of a classifier on its evaluation data, by name.
     dm_statistic, dm_p_value, dm_p_adjusted : float, optional
-        Diebold-Mariano against naive on the test; adjusted for the looks.
+        Diebold-Mariano against the baseline on the test; adjusted for the looks.
     distinguishable : str
         A sentence on whether the best configs are distinguishable on the folds.
     classes : sequence of ClassRow
         Classes of a classifier on the folds.
     ranking : sequence of RankRow
         The configs that were cross-validated, best first, and the baselines of the ladder.
+    ladder : sequence of (label, mean)
+        The baselines over the folds, best first.
     luck : sequence of SelectionBiasRow
         Selection bias of the choice among all configs; `luck_basis` is the basis of the figures.
     trading : mapping of str to mapping of str to float
         Values of measures by portfolio: "candidate", "equal weight" and "buy and hold".
-    loss_by_ticker : sequence of (ticker, candidate, naive)
+    loss_by_ticker : sequence of (ticker, candidate, baseline)
     lineage, commands : sequence of str
         Ancestors of the candidate; commands to type next.
     """
@@ -172,6 +175,7 @@ class SlotReport:
     folds_naive_mean: float | None = None
     distinguishable: str = ""
     ranking: Sequence[RankRow] = ()
+    ladder: Sequence[tuple[str, float]] = ()
     classes: Sequence[ClassRow] = ()
     luck: Sequence[SelectionBiasRow] = ()
     luck_basis: str = ""

@@ -19,8 +19,9 @@ def command(cli: CliContext, slot: str | None) -> None:
     """Choose a config of SLOT's newest cross-validation; nothing is trained.
 
     The choice is the best mean, or a simpler config within one standard error of it. The table has
-    intervals, tests against naive, and the configs that are not distinguishable from the best;
-    --verbose adds the selection bias: docs/judgement.md.
+    intervals, tests against the best baseline, and the configs that are not distinguishable from
+    the best; --verbose adds the selection bias: docs/judgement.md. A baseline is chosen where no
+    config is significantly better: docs/baselines.md.
     """
     from podium.steps.pipeline.run_report import luck_basis, luck_rows
     from podium.steps.search.analysis_files import compared

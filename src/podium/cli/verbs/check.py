@@ -38,8 +38,8 @@ def command(cli: CliContext, what: str, kind: str | None, **settings: Any) -> No
     with errors, else 0. The options describe the format of a path; for a dataset they are in
     podium.toml.
 
-    For a slot: its champion on bars newer than its training, compared with naive, its own test, the
-    data of its training, and its shadow. Nothing is written, and the exit code is 0.
+    For a slot: its champion on bars newer than its training, compared with its baseline, its own
+    test, the data of its training, and its shadow. Nothing is written, and the exit code is 0.
     """
     from podium.steps.data.check import check
 

@@ -86,14 +86,14 @@ def _show(out: Output, result: Run) -> None:
         out.result("run", result, run_dict(result.report)["items"] if out.as_json else None)
     else:
         out.result("steps", result, [vars(one) for one in result.outcomes])
-    _show_details(out, [slot.sentence for slot in result.report.slots], result.page, result.next)
+    _show_details(out, result.lines, result.page, result.next)
 
 
 def _show_details(
-    out: Output, sentences: Sequence[str], page: Path | None, commands: Sequence[str]
+    out: Output, lines: Sequence[str], page: Path | None, commands: Sequence[str]
 ) -> None:
-    for sentence in sentences if len(sentences) > 1 else ():
-        out.say(sentence)
+    for line in lines:
+        out.say(line)
     if page is not None:
         out.say(f"report: {page}")
     out.hint(*commands)
@@ -125,7 +125,7 @@ def _show_known(out: Output, known: KnownRun, root: Path, *, explain: bool) -> N
     for step in known.steps:
         out.say(f"{step['slot']}: {step['step']} is up to date ({step['progress']})")
     out.result("run", known, known.items)
-    _show_details(out, known.sentences, root / known.page, known.next)
+    _show_details(out, known.lines, root / known.page, known.next)
 
 
 def _show_plan(out: Output, steps: Sequence[Mapping[str, Any]]) -> None:

@@ -22,7 +22,7 @@ from podium.ledger.notes import note_line, notes_of
 from podium.ledger.record_reader import RecordReader
 from podium.render.table import counted
 
-# Kinds of evidence with a figure of the candidate and of naive, the first one counts.
+# Kinds of evidence with a figure of the candidate and of its baseline, the first one counts.
 _JUDGED = {
     "test": "the sealed test",
     "evaluation": "the evaluation data",
@@ -152,7 +152,7 @@ def _facts(out: Output, kind: str, row: Mapping[str, Any]) -> None:
 
 
 def _score(evidence: Sequence[Mapping[str, Any]]) -> str:
-    """Newest figure of the test, the evaluation or the validation, and that of naive."""
+    """Newest figure of the test, the evaluation or the validation, and that of the baseline."""
     for kind, data in _JUDGED.items():
         newest = next((one for one in evidence if one["kind"] == kind), None)
         if newest is None:
@@ -161,7 +161,7 @@ def _score(evidence: Sequence[Mapping[str, Any]]) -> str:
         for name in ("loss", metric):
             if {name, f"naive_{name}"} <= scalars.keys():
                 mine, naive = scalars[name][0], scalars[f"naive_{name}"][0]
-                return f": {metric} {mine:.4g} on {data}, naive {naive:.4g}"
+                return f": {metric} {mine:.4g} on {data}, baseline {naive:.4g}"
     return ""
 
 

@@ -280,6 +280,10 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             ),
             **analysis.luck.scalars(),
             **{
+                f"baseline:{baselines.label_of(one)}": Scalar(one.mean, metric, way)
+                for one in analysis.extension.ladder
+            },
+            **{
                 f"{figure}:{one.name}": Scalar(value, "", "max" if "mean" in figure else "")
                 for one in chosen.classes
                 for figure, value in one.figures().items()

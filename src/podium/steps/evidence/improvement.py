@@ -25,7 +25,7 @@ from podium.steps.workspace.project import Project
 KIND = "improvement"
 # Kinds of evidence with figures of a test.
 _TESTS = ("test", "backtest", "evaluation")
-# Prefix of figures of the naive method, and mark of a part of a metric.
+# Prefix of figures of the baseline, and mark of a part of a metric.
 _NAIVE, _PART = "naive_", ":"
 _UNIT = "per cent"
 # Evidence of a candidate and of its parent on the same test.

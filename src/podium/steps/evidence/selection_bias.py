@@ -110,7 +110,7 @@ class SelectionBias:
     ----------
     basis : {"returns", "losses"}
         Basis of the figures: returns of the forecasts traded by the slot's signal, or, without
-        stored forecasts, the loss of naive less that of each config.
+        stored forecasts, the loss of the baseline less that of each config.
     n_trials : int
         Distinct configs ever scored, with or without stored forecasts or losses.
     judged, bars : int
@@ -121,7 +121,7 @@ class SelectionBias:
     deflated_sharpe : float
         Probability that the chosen config's true Sharpe ratio exceeds `luck_sharpe`.
     pbo, probability_of_loss : float
-        From CSCV; a loss is a negative mean return, or a mean loss above naive's.
+        From CSCV; a loss is a negative mean return, or a mean loss above the baseline's.
     distinguishable : float
         Configs that differ significantly from the best; NaN if undecidable.
     sharpe_reason, reason : str
@@ -224,7 +224,7 @@ def bias_of_losses(gains: Floats, n_trials: int) -> SelectionBias:
     Parameters
     ----------
     gains : (T, N) float
-        Loss of naive less that of each config in each period.
+        Loss of the baseline less that of each config in each period.
     """
     reason = "there are losses but no forecasts to trade"
     return replace(_bias_without_sharpe("losses", gains, n_trials), sharpe_reason=reason)

@@ -95,7 +95,7 @@ def order_bars(bars: int, horizon: int) -> Mask:
 def trade(
     project: Project, data: SlotData, forecast: Prediction, naive: Prediction
 ) -> PortfolioBacktests:
-    """Backtests of a candidate's forecasts, naive's, and benchmarks without forecasts.
+    """Backtests of a candidate's forecasts, its baseline's, and benchmarks without forecasts.
 
     Orders are given every ``horizon`` bars, with the costs of ``[backtest]``; buy and hold is one
     order at the first bar with a forecast.

@@ -193,10 +193,14 @@ def _check_champion(project: Project, slot: str, dataset: Dataset) -> tuple[str,
     if checked.warnings:
         warnings = ", ".join(one.what for one in checked.warnings)
         notes.append(f"warning: {warnings} (podium check {slot})")
-    elif checked.beats_naive is None:
+    elif checked.beats_baseline is None:
         notes.append("too few outcomes to judge the champion")
     else:
-        beats = "beats naive" if checked.beats_naive else "is better than naive, perhaps by chance"
+        beats = (
+            "beats its baseline"
+            if checked.beats_baseline
+            else "is better than its baseline, perhaps by chance"
+        )
         notes.append(f"the champion {beats}")
     return tuple(notes)
 

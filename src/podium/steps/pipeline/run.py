@@ -16,6 +16,7 @@ from podium.files import full_disk_explained, write_atomic
 from podium.hashing import canonical
 from podium.ledger.ledger import now
 from podium.render.answer import Answer
+from podium.render.blocks import ladder_line
 from podium.render.run import run_dict, run_markdown, run_page, summary_rows
 from podium.render.table import counted
 from podium.render.values import RunReport
@@ -88,6 +89,13 @@ class Run(Answer):
         kind, counts = "slot" if slots else "step", Counter(states)
         parts = ", ".join(f"{number} {state}" for state, number in counts.items())
         return f"{counted(len(states), kind)}: {parts}" if states else "no step was due"
+
+    @property
+    def lines(self) -> list[str]:
+        """The verdicts where there are several, and the baselines of each slot."""
+        slots = self.report.slots
+        verdicts = [slot.sentence for slot in slots] if len(slots) > 1 else []
+        return [*verdicts, *filter(None, map(ladder_line, slots))]
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a slot with its figures, or one a step where no slot reached its decision."""
@@ -216,7 +224,7 @@ def to_known(project: Project, result: Run) -> KnownRun:
         summary=same.sentence,
         table=same.rows(),
         steps=[asdict(replace(one, state=DONE)) for one in result.outcomes],
-        sentences=[slot.sentence for slot in again],
+        lines=same.lines,
         next=list(result.next),
         page=os.path.relpath(str(result.page), project.root),
         artifacts=[[one.artifact_path, one.artifact_hash] for one in candidates],

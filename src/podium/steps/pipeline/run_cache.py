@@ -57,7 +57,7 @@ class KnownRun(Answer):
     summary: str
     table: list[dict[str, Any]]
     steps: list[dict[str, Any]]
-    sentences: list[str]
+    lines: list[str]
     next: list[str]
     page: str
     artifacts: list[list[str]]

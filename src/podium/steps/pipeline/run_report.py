@@ -16,6 +16,7 @@ from podium.steps.decisions.backtest import BENCHMARKS, BacktestResult
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
 from podium.steps.search.results import Analysis
+from podium.steps.trials import baselines
 from podium.steps.workspace.moments import day_of
 from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
@@ -77,6 +78,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> values.SlotReport:
             for one in analysis.chosen.classes
         ],
         ranking=ranking,
+        ladder=[(baselines.label_of(one), one.mean) for one in analysis.extension.ladder],
         luck=luck_rows(analysis),
         luck_basis=luck_basis(analysis),
         lineage=[
@@ -154,7 +156,7 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
 def luck_rows(analysis: Analysis) -> list[values.SelectionBiasRow]:
     """Figures on the selection bias of the choice among all configs ever scored."""
     luck, data = analysis.luck, analysis.extension.tuned.data
-    loss = "loses money" if luck.basis == "returns" else "loses more than naive"
+    loss = "loses money" if luck.basis == "returns" else "loses more than the baseline"
     any_of = "in any study, log or import of the slot on overlapping samples; failed and pruned too"
     figures: list[tuple[str, float, str]] = [
         ("configs scored", luck.n_trials, any_of),
@@ -185,9 +187,9 @@ def luck_basis(analysis: Analysis) -> str:
     """Basis of the figures, as a sentence."""
     section = analysis.extension.tuned.data.section
     if loss := analysis.extension.tuned.data.task.loss:
-        return f"From the {loss} of every config against that of naive."
+        return f"From the {loss} of every config against that of the baseline."
     if analysis.luck.basis == "losses":
-        return "From losses against naive, as no forecasts of the trials are stored."
+        return "From losses against the baseline, as no forecasts of the trials are stored."
     return (
         f"Forecasts of every config traded by the signal '{section.signal}' on the validation "
         "bars, costs as in the backtest."

@@ -424,7 +424,7 @@ class CrossValidation(Answer):
 
     @cached_property
     def ladder(self) -> list[FoldScores]:
-        """The best baseline of each level, best mean first."""
+        """The best baseline of each family and level, best mean first."""
         return baselines.ladder(self.baselines, self.tuned.data.section.task)
 
     @property

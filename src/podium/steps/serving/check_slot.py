@@ -1,4 +1,4 @@
-"""Check of a champion since its training: naive baseline, its test, its data, its shadow."""
+"""Check of a champion since its training: its baseline, its test, its data, its shadow."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ class SlotChecked(Answer):
 
     Parameters
     ----------
-    beats_naive : bool or None
-        Whether it is significantly better than naive on bars newer than its test; None where that
-        is undecidable.
+    beats_baseline : bool or None
+        Whether it is significantly better than its baseline on bars newer than its test; None where
+        that is undecidable.
     """
 
     slot: str
     candidate_id: str
     findings: tuple[SlotFinding, ...]
-    beats_naive: bool | None
+    beats_baseline: bool | None
     drift: FeatureDrift
 
     @property
@@ -72,11 +72,11 @@ class SlotChecked(Answer):
 
     @property
     def sentence(self) -> str:
-        """Comparison with naive, and the warnings."""
-        against = "cannot be compared with naive yet on bars newer than its test"
-        if self.beats_naive is not None:
-            beats = "beats" if self.beats_naive else "does not significantly beat"
-            against = f"{beats} naive on bars newer than its test"
+        """Comparison with the baseline, and the warnings."""
+        against = "cannot be compared with its baseline yet on bars newer than its test"
+        if self.beats_baseline is not None:
+            beats = "beats" if self.beats_baseline else "does not significantly beat"
+            against = f"{beats} its baseline on bars newer than its test"
         names = ", ".join(one.what for one in self.warnings)
         warnings = f"{counted(len(self.warnings), 'warning')}: {names}" if names else "no warnings"
         return f"Champion {self.candidate_id} of {self.slot} {against}; {warnings}."
@@ -109,7 +109,7 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     scored = [live(project, served) for served in models]
     champion, served = scored[0], models[0]
     test, tested = served.judged.get("test"), served.tested_until
-    naive, method = _naive(served)
+    naive, method = _baseline(served)
     times = champion.windows.decided_at
     is_newer = (times > tested) & champion.known
     newer = _compared(champion, naive.mean, is_newer)
@@ -119,7 +119,7 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
         project, served.candidate.artifact_hash, served.model.manifest, served.view
     )
     metric = served.model.section.metric
-    beats, against = _against_naive(newer, since, method, metric)
+    beats, against = _against_baseline(newer, since, method, metric)
     error = _error(newer, before, test, metric)
     findings = [_who(served), _scored(champion, is_newer), against, error, _drift(drift)]
     if champion.other:
@@ -129,7 +129,7 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     return SlotChecked(slot, served.candidate.id, tuple(findings), beats, drift)
 
 
-def _naive(served: ServedModel) -> tuple[Prediction, str]:
+def _baseline(served: ServedModel) -> tuple[Prediction, str]:
     """Forecasts and method of the candidate's baseline, fitted on the same training bars."""
     view, judged = served.view, served.judged
     notes = [judged[kind].notes for kind in ("test", "validation") if kind in judged]
@@ -173,10 +173,10 @@ def _scored(champion: Live, newer: Mask) -> SlotFinding:
     return SlotFinding(NOTE, "forecasts", f"{scored}; {waiting} forecasts wait for theirs", figures)
 
 
-def _against_naive(
+def _against_baseline(
     newer: Comparison, since: Comparison, method: str, metric: str
 ) -> tuple[bool | None, SlotFinding]:
-    """Whether the champion beats naive, and the finding about it."""
+    """Whether the champion beats its baseline, and the finding about it."""
     figures: dict[str, float] = {}
     for name, part in (("newer", newer), ("since_training", since)):
         figures[f"{name}_bars"] = part.bars
@@ -194,17 +194,17 @@ def _against_naive(
     if newer.test.reason:
         message = f"undecidable {where}: {newer.test.reason}; {pair}"
         if not newer.bars:
-            message = "no bar newer than its test to compare with naive"
-        return None, SlotFinding(NOTE, "naive", message + longer, figures)
+            message = "no bar newer than its test to compare with its baseline"
+        return None, SlotFinding(NOTE, "baseline", message + longer, figures)
     better = bool(newer.test.mean_difference < 0)
     beats = better and bool(newer.test.p_value < LEVEL)
-    verdict = f"it does no better than naive {where}"
+    verdict = f"it does no better than its baseline {where}"
     if better:
-        verdict = f"it is better than naive {where}, but not significantly"
+        verdict = f"it is better than its baseline {where}, but not significantly"
     if beats:
-        verdict = f"it beats naive {where}"
+        verdict = f"it beats its baseline {where}"
     message = f"{verdict}: {pair}, p = {newer.test.p_value:.2g}{longer}"
-    return beats, SlotFinding(NOTE if better else WARNING, "naive", message, figures)
+    return beats, SlotFinding(NOTE if better else WARNING, "baseline", message, figures)
 
 
 def _error(

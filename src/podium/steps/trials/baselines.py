@@ -146,11 +146,11 @@ def same(one: Configured, other: Configured) -> bool:
 
 
 def ladder(rungs: Sequence[OneT], task: str) -> list[OneT]:
-    """The first baseline of each level, in the order of the baselines."""
-    levels: dict[int, OneT] = {}
+    """The first baseline of each family and level, in the order of the baselines."""
+    first: dict[tuple[str, int], OneT] = {}
     for one in rungs:
-        levels.setdefault(rung_of(one, task), one)
-    return list(levels.values())
+        first.setdefault((one.family, rung_of(one, task)), one)
+    return list(first.values())
 
 
 def labelled(view: View) -> Windows:

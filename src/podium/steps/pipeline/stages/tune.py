@@ -62,7 +62,7 @@ class TuneStage(PipelineStage):
         return "" if product is None else f"{len(product.trials)} trials"
 
     def announce(self, slot: SlotPipeline, product: SearchResult | None) -> None:
-        """Best score and that of naive."""
+        """Best score and that of the best baseline."""
         if product is not None:
             slot.say(f"{len(product.trials)} trials; {product.summary}")
 
