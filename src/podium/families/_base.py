@@ -171,6 +171,18 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         del config, n_features
         return 0.0
 
+    def rung(self, config: ConfigDict) -> int:
+        """Rung of a config on the ladder of baselines; a lower one is simpler.
+
+        Returns
+        -------
+        int
+            0: a constant. 1: a rule on past values without fitted weights. 2: a linear model with
+            few weights. 3: anything else, the default.
+        """
+        del config
+        return 3
+
     def fit_many(
         self,
         configs: Sequence[ConfigDict],

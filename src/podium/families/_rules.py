@@ -132,6 +132,10 @@ class RuleFamily(Classifier):
         del data
         return Space({"method": Choice(METHODS)})
 
+    def rung(self, config: ConfigDict) -> int:
+        """1 for the trend, else 0."""
+        return int(config["method"] == "trend")
+
     def fit(
         self,
         config: ConfigDict,

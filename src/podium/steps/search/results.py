@@ -264,9 +264,9 @@ def against_baseline(
 
 
 def label_of(one: Configured) -> str:
-    """Family and method of a baseline: ``naive zero``."""
+    """Family and method of a baseline: ``naive zero``, ``ridge (alpha 0.1)``."""
     method = baselines.method_of(one)
-    return method if method == one.family else f"{one.family} {method}"
+    return f"{one.family} {method}" if one.family == baselines.NAIVE else method
 
 
 def searched(context: StudyContext, phase: str) -> list[TrialRow]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from podium import registry
+from podium.errors import UsageError
 from podium.hashing import canonical
 from podium.ledger.reads import TrialRow
 from podium.space import ConfigDict
@@ -50,7 +51,7 @@ def families(task: str) -> tuple[str, ...]:
     return tuple(registry.constant("tasks", task, "BASELINES"))
 
 
-def all_configs(data: Any, task: str = "forecast") -> list[Reference]:
+def all_configs(data: Any, task: str = "forecast", more: Sequence[str] = ()) -> list[Reference]:
     """Every config of every baseline of a task.
 
     Parameters
@@ -58,23 +59,38 @@ def all_configs(data: Any, task: str = "forecast") -> list[Reference]:
     data : View or Sequences
         Data of the search, on which the spaces depend.
     task : str
+    more : sequence of str
+        Families beside those of the task: the slot's ``baselines``.
 
     Returns
     -------
     list of Reference
         In the order of the task's ``BASELINES``, and of each family's grid.
+
+    Raises
+    ------
+    UsageError
+        The space of a family is not finite.
     """
-    return [
-        Reference(name, config)
-        for name in families(task)
-        for config in registry.family(name, task).space(data).grid()
-    ]
+    configs = []
+    # A family named twice is one baseline.
+    for name in dict.fromkeys((*families(task), *more)):
+        space = registry.family(name, task).space(data)
+        if not space.is_finite:
+            raise UsageError(
+                f"baseline '{name}' has an infinite search space",
+                "a family with a finite space, since each of its configs runs",
+                f"remove it from the slot's baselines, or search it: families = ['{name}']",
+            )
+        configs += [Reference(name, config) for config in space.grid()]
+    return configs
 
 
 def planned(data: TaskData) -> dict[str, list[Planned]]:
     """Trials of all baselines by family, numbered consecutively over all families."""
     plans: dict[str, list[Planned]] = {}
-    for number, one in enumerate(all_configs(data.tuning, data.section.task)):
+    more = getattr(data.section, "baselines", ())
+    for number, one in enumerate(all_configs(data.tuning, data.section.task, more)):
         plan = Planned(BASELINE, number, one.config, fold=0, seed=0)
         plans.setdefault(one.family, []).append(plan)
     return plans
@@ -147,17 +163,23 @@ def to_dict(one: Configured) -> dict[str, Any]:
 
 
 def method_of(one: Configured) -> str:
-    """Name of a baseline in a sentence: the method of ``naive``, else the family.
+    """Name of a baseline in a sentence: the method of ``naive``, else the family with its config.
 
     Examples
     --------
     >>> method_of(Reference("naive", {"method": "ewma", "debias": True}))
     'ewma (debiased)'
-    >>> method_of(Reference("drift", {}))
-    'drift'
+    >>> method_of(Reference("drift", {})), method_of(Reference("ridge", {"alpha": 0.1}))
+    ('drift', 'ridge (alpha 0.1)')
+    >>> method_of(Reference("seasonal_naive", {"season": "week"}))
+    'seasonal_naive (week)'
     """
     if one.family != NAIVE:
-        return one.family
+        values = [
+            value if isinstance(value, str) else f"{name} {value}"
+            for name, value in sorted(one.config.items())
+        ]
+        return f"{one.family} ({', '.join(values)})" if values else one.family
     return str(one.config["method"]) + (" (debiased)" if one.config.get("debias") else "")
 
 
