@@ -71,7 +71,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.installed
-	$(PIP) -e '.[torch,mlflow,parquet,postgresql,demo,dev]'
+	$(PIP) -e '.[torch,trees,mlflow,parquet,postgresql,demo,dev]'
 	@touch $@
 
 clean:

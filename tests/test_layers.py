@@ -81,6 +81,7 @@ FLOOR = {name: floor for floor, rooms in enumerate(ROOMS) for name in rooms}
 
 FENCES = {
     "torch": lambda part: part in ("families", "losses"),
+    "lightgbm": lambda part: part == "families",
     "optuna": lambda part: part in ("searches", "importers"),
     "sqlalchemy": lambda part: part == "ledger",
     "click": lambda part: part == "cli",

@@ -239,7 +239,7 @@ def test_outcomes_are_joined_and_scored_as_by_hand(later):
     )
     stop = int(np.searchsorted(view.times, champion.trained_until)) + 1
     told = finding(found, "baseline").found
-    method = told.partition("of naive ")[2].split(",")[0].split(" ")[0]
+    method = told.partition("of the baseline naive ")[2].split(",")[0].split(" ")[0]
     values = registry.load("families", "naive").METHODS[method](view)
     known = view.until(stop)
     bars = slice(known.first_bar, known.last_labelled + 1)

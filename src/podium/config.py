@@ -380,7 +380,7 @@ def _check_slot(
     message = f"{where} names dataset '{slot.dataset}', which is not in [datasets]"
     reader.problems.require_known(slot.dataset, datasets, message)
     for kind, members in {
-        "families": slot.families,
+        "families": (*slot.families, *slot.baselines),
         "features": [feature.partition(":")[0] for feature in slot.features],
         "targets": [slot.target] if slot.target else [],
         "metrics": [slot.metric],

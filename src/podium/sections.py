@@ -206,6 +206,8 @@ class SlotSection:
     task: str = "forecast"
     window: int = _setting(40, check=_at_least(2))
     families: tuple[str, ...] = _setting(("lstm",), check=_some("family"))
+    # In addition to those of the task.
+    baselines: tuple[str, ...] = ()
     metric: str = "mse"
     signal: str = "sign"
     policy: str = "forecast"

@@ -48,6 +48,8 @@ class View:
         Whether zero is a meaningful forecast (a return), unlike for a log volatility.
     level : (T, S) float, optional
         Part of the target that is known at ``t`` (a price); None: no such part.
+    ranges : (T, S) float, optional
+        ``log(high / low)`` of each bar, known at its close; None: bars have no high or no low.
     members : (T, S) bool, optional
         Where a ticker can be decided on; None: everywhere, and every ticker has every bar.
     last_bars : (S,) int, optional
@@ -66,6 +68,7 @@ class View:
     window: int
     centered: bool
     level: Floats | None = None
+    ranges: Floats | None = None
     members: Mask | None = None
     last_bars: Ints | None = None
 
@@ -128,6 +131,7 @@ class View:
             window=window,
             centered=kind.CENTERED,
             level=level,
+            ranges=_ranges(dataset),
             members=dataset.members,
             last_bars=None if dataset.members is None else dataset.last_bars,
         )
@@ -235,6 +239,7 @@ class View:
             target=target,
             past=self.past[:stop],
             level=None if self.level is None else self.level[:stop],
+            ranges=None if self.ranges is None else self.ranges[:stop],
             members=None if self.members is None else self.members[:stop],
             last_bars=None if self.last_bars is None else np.minimum(self.last_bars, stop - 1),
         )
@@ -242,6 +247,12 @@ class View:
     def blind(self) -> View:
         """The same view without targets, as input for predictions."""
         return replace(self, target=np.full_like(self.target, np.nan))
+
+
+def _ranges(dataset: Dataset) -> Floats | None:
+    """Logarithm of high over low of each bar; None if bars lack one of them."""
+    high, low = (dataset.fields.get(name) for name in ("high", "low"))
+    return None if high is None or low is None else np.log(high / low)
 
 
 def _features(specs: Sequence[str]) -> list[Callable[[Dataset], Floats]]:

@@ -172,10 +172,13 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         return 0.0
 
     def rung(self, config: ConfigDict) -> int:
-        """Level of a baseline on the ladder, where lower ones are simpler.
+        """Rung of a config on the ladder of baselines; a lower one is simpler.
 
-        0: a constant. 1: a rule on past values without weights. 2: a linear model. 3, the default:
-        anything else.
+        Returns
+        -------
+        int
+            0: a constant. 1: a rule on past values without fitted weights. 2: a linear model with
+            few weights. 3: anything else, the default.
         """
         del config
         return 3

@@ -133,7 +133,7 @@ class RuleFamily(Classifier):
         return Space({"method": Choice(METHODS)})
 
     def rung(self, config: ConfigDict) -> int:
-        """0 for class frequencies, 1 for the trend."""
+        """1 for the trend, else 0."""
         return int(config["method"] == "trend")
 
     def fit(

@@ -20,6 +20,7 @@ from podium.arrays import Floats
 from podium.families._base import Family, Model
 from podium.families._loop import Steps, TorchFamily, Training
 from podium.families._losses import Loss, loss_of
+from podium.families._series import above_level, truth_above_level
 from podium.families._torch import one_thread
 from podium.families._torch_state import written
 from podium.prediction import Prediction
@@ -71,7 +72,7 @@ class ScaledNetwork(nn.Module, abc.ABC):
         features = torch.from_numpy(train.view.features[train.at, train.item])
         self.feature_mean.copy_(features.mean(0))
         self.feature_std.copy_(features.std(0).clamp_min(1e-6))
-        truth = torch.from_numpy(_truth(train))
+        truth = torch.from_numpy(truth_above_level(train))
         self.target_mean.copy_(truth.mean())
         self.target_std.copy_(truth.std().clamp_min(1e-12))
 
@@ -95,8 +96,7 @@ class TorchModel(Model):
 
     def predict(self, windows: Windows) -> Prediction:
         """Forecasts of the windows."""
-        forecast, level = _forecasts(self.network, windows), _level(windows)
-        return Prediction.of(windows, forecast if level is None else forecast + level)
+        return Prediction.of(windows, above_level(windows, _forecasts(self.network, windows)))
 
     def save(self, folder: Path) -> None:
         """Write ``model.pt``, which ``torch.load`` opens without running code."""
@@ -115,7 +115,7 @@ class _ForecastTraining(Training[Windows, Model]):
         self.shape = family.shape(self.config, train.view.features.shape[2], criterion.outputs)
         network: ScaledNetwork = family.network(**self.shape).to(self.device)
         network.fit_scales(train)
-        truth = torch.from_numpy(_truth(train).astype(np.float32)).to(self.device)
+        truth = torch.from_numpy(truth_above_level(train).astype(np.float32)).to(self.device)
         return network, criterion, (truth - network.target_mean) / network.target_std
 
     def batches(self) -> Sequence[Tensor]:
@@ -130,7 +130,7 @@ class _ForecastTraining(Training[Windows, Model]):
         variance = float(self.network.target_std) ** 2
         scores = {"train_loss": total / len(self.targets) * variance}
         for part in self.parts[1:]:
-            errors = _truth(part) - _forecasts(self.network.eval(), part)
+            errors = truth_above_level(part) - _forecasts(self.network.eval(), part)
             scores["val_loss"] = float(np.mean(errors**2))
         return scores
 
@@ -172,18 +172,6 @@ class TorchForecaster(TorchFamily[View, Windows, Model], Family):
         network = self.network(**state["shape"])
         network.load_state_dict(state["model_state_dict"])
         return TorchModel(network, state["shape"], state["epochs"])
-
-
-def _level(windows: Windows) -> Floats | None:
-    """Known part of the target at each decision; None: there is none."""
-    level = windows.view.level
-    return None if level is None else level[windows.at, windows.item]
-
-
-def _truth(windows: Windows) -> Floats:
-    """Target of the network: the difference of the target from its level."""
-    level = _level(windows)
-    return windows.truth() if level is None else windows.truth() - level
 
 
 def gather(windows: Windows, rows: Tensor) -> Tensor:

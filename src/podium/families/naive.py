@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from podium.arrays import Floats
 from podium.families._base import Family, Keep, Model, Report
 from podium.families._rules import RuleFamily
+from podium.families._series import mean_so_far, ratio, recent_mean
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Windows
@@ -29,19 +29,7 @@ def _last(view: View) -> Floats:
 
 def _last_21(view: View) -> Floats:
     """Mean of the last 21 increments, or of all if there are fewer."""
-    known = np.isfinite(view.increments)
-    before = np.zeros((MONTH - 1, known.shape[1]))
-    total, count = (
-        sliding_window_view(np.vstack([before, values]), MONTH, axis=0).sum(axis=-1)
-        for values in (np.where(known, view.increments, 0.0), known)
-    )
-    return view.expected(_mean(total, count))
-
-
-def _mean(total: Floats, count: Floats) -> Floats:
-    """Return a mean from its sum; NaN where nothing is counted."""
-    means: Floats = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return means
+    return view.expected(recent_mean(view.increments, MONTH))
 
 
 def _ewma(view: View) -> Floats:
@@ -54,13 +42,12 @@ def _ewma(view: View) -> Floats:
         known = np.isfinite(row)
         total = total * decay + np.where(known, row, 0.0)
         weight = weight * decay + known
-        means[t] = _mean(total, weight)
+        means[t] = ratio(total, weight)
     return view.expected(means)
 
 
 def _history(view: View) -> Floats:
-    known = np.isfinite(view.past)
-    return _mean(np.where(known, view.past, 0.0).cumsum(axis=0), known.cumsum(axis=0))
+    return mean_so_far(view.past)
 
 
 def _zero(view: View) -> Floats:
@@ -109,8 +96,8 @@ class NaiveFamily(Family):
         return Space({"method": Choice(methods), "debias": Choice((False, True))})
 
     def rung(self, config: ConfigDict) -> int:
-        """0 for a constant, 1 for a moving average."""
-        return 0 if config["method"] in ("zero", "history") else 1
+        """0 for the constants ``history`` and ``zero``, else 1."""
+        return 0 if config["method"] in ("history", "zero") else 1
 
     def fit(
         self,

@@ -30,7 +30,7 @@ ROLE = "FAMILY"
 USUAL = {"families": ("lstm",), "metric": "mse", "policy": "forecast"}
 HOLDS = "bars"
 NEEDS = ("target", "horizon", "features", "test_from")
-TAKES = ("test_to", "window", "signal")
+TAKES = ("test_to", "window", "signal", "baselines")
 STAGES = (
     "tune",
     "extend",
@@ -45,7 +45,7 @@ STAGES = (
     "results",
     "promote",
 )
-BASELINES = ("naive",)
+BASELINES = ("naive", "drift", "seasonal_naive", "ridge", "har")
 WORDS = ("forecasts", "{target}, {horizon} bars ahead, from {window} bars of {features}")
 # Forecasts are judged by their error; the policy for trading adds gates against selection bias in
 # the profit.

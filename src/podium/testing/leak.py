@@ -418,8 +418,9 @@ def poisoned(seen: View, at: int, *, seed: int = 0) -> Iterator[tuple[str, View]
         "NaN": lambda rest: np.full_like(rest, np.nan),
     }
     starts = dict.fromkeys(("features", "increments", "past"), at + 1)
-    if seen.level is not None:
-        starts["level"] = at + 1
+    for name in ("level", "ranges"):
+        if getattr(seen, name) is not None:
+            starts[name] = at + 1
     starts["target"] = max(0, at + 1 - seen.horizon)
     for how, poison in poisons.items():
         changed: dict[str, Any] = {

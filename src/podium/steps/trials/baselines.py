@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from podium import registry
+from podium.errors import UsageError
 from podium.hashing import canonical
 from podium.ledger.reads import TrialRow
 from podium.render.blocks import short
@@ -55,7 +56,7 @@ def families(task: str) -> tuple[str, ...]:
     return tuple(registry.constant("tasks", task, "BASELINES"))
 
 
-def all_configs(data: Any, task: str = "forecast") -> list[Reference]:
+def all_configs(data: Any, task: str = "forecast", more: Sequence[str] = ()) -> list[Reference]:
     """Every config of every baseline of a task.
 
     Parameters
@@ -63,23 +64,38 @@ def all_configs(data: Any, task: str = "forecast") -> list[Reference]:
     data : View or Sequences
         Data of the search, on which the spaces depend.
     task : str
+    more : sequence of str
+        Families beside those of the task: the slot's ``baselines``.
 
     Returns
     -------
     list of Reference
         In the order of the task's ``BASELINES``, and of each family's grid.
+
+    Raises
+    ------
+    UsageError
+        The space of a family is not finite.
     """
-    return [
-        Reference(name, config)
-        for name in families(task)
-        for config in registry.family(name, task).space(data).grid()
-    ]
+    configs = []
+    # A family named twice is one baseline.
+    for name in dict.fromkeys((*families(task), *more)):
+        space = registry.family(name, task).space(data)
+        if not space.is_finite:
+            raise UsageError(
+                f"baseline '{name}' has an infinite search space",
+                "a family with a finite space, since each of its configs runs",
+                f"remove it from the slot's baselines, or search it: families = ['{name}']",
+            )
+        configs += [Reference(name, config) for config in space.grid()]
+    return configs
 
 
 def planned(data: TaskData) -> dict[str, list[Planned]]:
     """Trials of all baselines by family, numbered consecutively over all families."""
     plans: dict[str, list[Planned]] = {}
-    for number, one in enumerate(all_configs(data.tuning, data.section.task)):
+    more = getattr(data.section, "baselines", ())
+    for number, one in enumerate(all_configs(data.tuning, data.section.task, more)):
         plan = Planned(BASELINE, number, one.config, fold=0, seed=0)
         plans.setdefault(one.family, []).append(plan)
     return plans
@@ -182,20 +198,24 @@ def to_dict(one: Configured) -> dict[str, Any]:
 
 
 def label_of(one: Configured) -> str:
-    """Name of a baseline: family, and config where it has one.
+    """Name of a baseline: family and config.
 
     Examples
     --------
     >>> label_of(Reference("naive", {"method": "ewma", "debias": True}))
     'naive ewma (debiased)'
-    >>> label_of(Reference("seasonal_naive", {"season": 5})), label_of(Reference("drift", {}))
-    ('seasonal_naive season 5', 'drift')
+    >>> label_of(Reference("drift", {})), label_of(Reference("ridge", {"alpha": 0.1}))
+    ('drift', 'ridge (alpha 0.1)')
+    >>> label_of(Reference("seasonal_naive", {"season": "week"}))
+    'seasonal_naive (week)'
     """
     config = dict(one.config)
-    method = str(config.pop("method", ""))
-    if config.pop("debias", False):
-        method += " (debiased)"
-    return " ".join(filter(None, (one.family, method, short(config))))
+    method, debiased = config.pop("method", ""), config.pop("debias", False)
+    values = [v if isinstance(v, str) else short({name: v}) for name, v in config.items()]
+    values += ["debiased"] * bool(debiased)
+    return " ".join(
+        filter(None, (one.family, str(method), f"({', '.join(values)})" * bool(values)))
+    )
 
 
 def notes(one: Configured) -> dict[str, str]:
