@@ -231,7 +231,9 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
     better = f"{'higher' if way == 'max' else 'lower'} is better"
     files = TuningFiles(project, tuned.study, data, tuned.split)
     trials = files.trials(tuned.trials, tuned.feasible)
-    of_family = [one for one in trials if one.row.family == chosen.family]
+    # A chosen baseline was not searched.
+    searched = chosen if chosen in extension.configs else extension.configs[0]
+    of_family = [one for one in trials if one.row.family == searched.family]
     mine = [one for one in of_family if math.isfinite(one.shown.value)]
     configs = [one.row.config for one in mine]
     names = configs[0] if configs else {}
@@ -255,18 +257,18 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
             for i in (ranked(runs, metric, {metric: way}) if runs else [])
         ]
         when = f" at epoch {epochs}" if early else ""
-        title = f"{slot}: association with {metric}{when}, {len(runs)} trials of {chosen.family}"
+        title = f"{slot}: association with {metric}{when}, {len(runs)} trials of {searched.family}"
         return plots.importance_png(bars, title)
 
     def parallel() -> bytes:
-        rows, best = [one.row for one in mine], _trial_of(tuned, chosen)
+        rows, best = [one.row for one in mine], _trial_of(tuned, searched)
         return plots.parallel_png(
             [row.config for row in rows],
             [one.shown.value for one in mine],
             [row.state is State.COMPLETE for row in rows],
             varied,
             next((n for n, row in enumerate(rows) if best and row.id == best.id), None),
-            (f"{slot}: {len(rows)} trials of {chosen.family}", f"{metric}, {better}"),
+            (f"{slot}: {len(rows)} trials of {searched.family}", f"{metric}, {better}"),
         )
 
     def folds() -> bytes:
@@ -301,7 +303,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
             )
             for label, c in zip(extension.labels, extension.configs, strict=True)
         ]
-        loss = data.metric_of_loss(chosen.family) or "loss"
+        loss = data.metric_of_loss(searched.family) or "loss"
         title = f"{slot}: loss after each epoch of the folds"
         return plots.curves_png(configs, title, f"{loss} of {data.subject}")
 
