@@ -263,7 +263,7 @@ def test_a_champion_must_have_been_judged_on_the_candidate_s_test():
 def test_only_the_trading_policy_gates_selection_bias():
     forecast, trading = (policies()[name]["champion"] for name in ("forecast", "trading"))
     assert set(trading) - set(forecast) == {"deflated_sharpe", "overfitting"}
-    assert {"no_leak", "same_data", "in_confidence_set", "beats_naive"} <= set(forecast)
+    assert {"no_leak", "same_data", "in_confidence_set", "beats_baseline"} <= set(forecast)
 
 
 # Projects
@@ -515,7 +515,7 @@ def test_a_policy_that_asks_for_no_probe_costs_none(project_of, monkeypatch):
     monkeypatch.setattr(leak, "probe_member", lambda *_: pytest.fail("probed"))
     path = project_of.root / "podium.toml"
     with project_of(policy="bare") as _:
-        path.write_text(path.read_text() + "\n[policies.bare.champion]\nbeats_naive = {}\n")
+        path.write_text(path.read_text() + "\n[policies.bare.champion]\nbeats_baseline = {}\n")
     with project_of() as project:
         finalized(project)
     assert query(project_of.root, "SELECT id FROM evidence WHERE kind = 'leak_probe'") == []
