@@ -109,18 +109,41 @@ def test_configs_that_never_trade_are_no_error_and_no_trials():
     assert "constant" in still.sharpe_reason
 
 
-def test_pruned_configs_do_not_shrink_the_expected_maximum():
+def test_configs_that_were_not_judged_do_not_shrink_the_expected_maximum():
     rng = np.random.default_rng(1)
     one = 0.0008 + 0.01 * rng.standard_normal((900, 1))
-    # What survived a schedule is one strategy in five shades.
+    # Survivors of a schedule, or a second search on other windows: one strategy in five shades.
     returns = one + 1e-5 * rng.standard_normal((900, 5))
-    kind, strict = (bias_of_returns(returns, 0, 60, pruned=n) for n in (0, 55))
-    assert kind.trial_sharpe_std < 0.01
-    assert strict.trial_sharpe_std == pytest.approx(1 / 30)
-    assert strict.deflated_sharpe < kind.deflated_sharpe - 0.1
-    # Where those that are left differ by more, that counts.
-    wide = np.hstack([returns, -2 * returns, 0.01 - returns])
-    assert bias_of_returns(wide, 0, 60, pruned=50) == bias_of_returns(wide, 0, 60)
+    all_judged, few_judged = (bias_of_returns(returns, 0, n) for n in (5, 6))
+    assert all_judged.trial_sharpe_std < 0.01
+    assert few_judged.trial_sharpe_std == pytest.approx(1 / 30)
+    assert few_judged.deflated_sharpe < all_judged.deflated_sharpe - 0.1
+
+
+def test_a_second_search_near_the_winner_on_other_windows_does_not_pass():
+    """20 searches of noise of 64 configs, then 16 shades of the winner on a slice 1 % longer."""
+    passed = 0
+    for seed in range(20):
+        returns = noise(bars=504, configs=64, seed=seed)
+        best = int(sharpe_ratios(returns[:500]).argmax())
+        shades = returns[:, [best]] + 1e-4 * noise(bars=504, configs=16, seed=100 + seed)
+        before = bias_of_returns(returns[:500], best, 64)
+        after = bias_of_returns(shades, 0, 80)
+        assert after.luck_sharpe > 0.75 * before.luck_sharpe
+        results = [judged(g, validation(after))[0] for g in ("deflated_sharpe", "overfitting")]
+        assert results[1] is Result.UNDECIDABLE
+        passed += results[0] is Result.PASS
+    assert passed <= 2
+
+
+def test_overfitting_needs_the_results_of_half_of_the_counted_configs():
+    returns = noise()
+    assert math.isfinite(bias_of_returns(returns, 0, 60).pbo)
+    few = bias_of_returns(returns, 0, 61)
+    assert math.isnan(few.pbo)
+    assert math.isnan(few.probability_of_loss)
+    assert few.reason == "30 of 61 configs were judged on these windows, fewer than half"
+    assert math.isnan(bias_of_losses(returns, 61).pbo)
 
 
 def test_losses_are_judged_against_naive_where_no_forecast_was_kept():
