@@ -105,7 +105,7 @@ def test_show_slot_tells_who_decided_what_and_why(finished, capsys):
     code, out, _ = say(capsys, "show", "us4/D/return", "--project", str(finished))
     assert code == 0
     assert "new -> development" in out
-    assert "beats_naive" in out
+    assert "beats_baseline" in out
 
 
 def test_show_config_names_the_origin_of_every_value(finished, capsys, monkeypatch):
@@ -304,10 +304,10 @@ def test_a_project_without_slots_cannot_run_and_says_what_to_add(tmp_path, capsy
         ({"extend": {"folds": 500}}, "use at most"),
         ({"space": {"lstmm": {"lstm_units": [4]}}}, "did you mean 'lstm'?"),
         (
-            {"policies": {"forecast": {"champion": {"beat_naive": {}}}}},
-            "did you mean 'beats_naive'?",
+            {"policies": {"forecast": {"champion": {"beats_naive": {}}}}},
+            "did you mean 'beats_baseline'?",
         ),
-        ({"policies": {"forecast": {"champion": {"beats_naive": {"p": 0.1}}}}}, "no limit 'p'"),
+        ({"policies": {"forecast": {"champion": {"beats_baseline": {"p": 0.1}}}}}, "no limit 'p'"),
         ({"space": {"lstm": {"lstm_unit": [4]}}}, "did you mean 'lstm_units'?"),
     ],
 )

@@ -113,7 +113,7 @@ def test_every_hint_runs_after_the_command_that_gave_it(shell, ladder, tmp_path)
     )
     classifier = classes.project(tmp_path / "classifier")
     places = {
-        '"..."': REASON, "GATE": "beats_naive", "FILE.npz": "data/val.npz",
+        '"..."': REASON, "GATE": "beats_baseline", "FILE.npz": "data/val.npz",
         " FOLDER": f" {tmp_path / 'restored'}", "OTHER": str(tmp_path / "other"), "NAME": "prices",
         "FILES": str(forecasts / "data" / "us4" / "IBM.csv"),
     }  # fmt: skip

@@ -26,7 +26,7 @@ test_from = 2010-01-01
 [tune]
 trials = 10
 
-[policies.forecast.beta.beats_naive]
+[policies.forecast.beta.beats_baseline]
 p_value = 0.1
 """
 
@@ -54,7 +54,7 @@ def test_a_good_file_is_completed_with_defaults(written):
     assert found.tune.epochs == 12
     assert found.slot("us4/D/volatility").test_from == "2010-01-01"
     assert found.datasets["us4"].tickers == ("AAA", "BBB")
-    assert found.policies == {"forecast": {"beta": {"beats_naive": {"p_value": 0.1}}}}
+    assert found.policies == {"forecast": {"beta": {"beats_baseline": {"p_value": 0.1}}}}
 
 
 def test_flag_beats_environment_beats_file_beats_default(written):
@@ -101,7 +101,7 @@ def test_everything_wrong_is_told_at_once(written):
     assert "datasets.us4.timeframe (podium.toml) is 'day'" in told
     assert "unknown key 'color' in [datasets.us4]" in told
     assert "'horizon' is missing in [slots.us4/D/volatility]" in told
-    assert "policies.forecast.beta.beats_naive.p_value is 'low'. Expected a number." in told
+    assert "policies.forecast.beta.beats_baseline.p_value is 'low'. Expected a number." in told
     assert told.count("\n") == 4
 
 

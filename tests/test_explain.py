@@ -30,9 +30,9 @@ def test_every_gate_has_a_page_with_its_five_headings_and_its_limits(gate):
 
 
 def test_the_limits_are_those_of_the_project_s_policy(tmp_path, capsys):
-    policy = {"forecast": {"champion": {"beats_naive": {"p_value": 0.01}, "overfitting": {}}}}
+    policy = {"forecast": {"champion": {"beats_baseline": {"p_value": 0.01}, "overfitting": {}}}}
     root = str(small_project(tmp_path / "small", policies=policy))
-    code, out, _ = say(capsys, "explain", "beats_naive", "--project", root)
+    code, out, _ = say(capsys, "explain", "beats_baseline", "--project", root)
     assert code == 0
     assert "is below p_value (0.01)" in out
     assert "forecast/champion, p_value 0.01" in out
@@ -50,7 +50,7 @@ def test_without_a_name_every_gate_is_listed_with_who_asks_for_it(tmp_path, caps
     items = {item["gate"]: item for item in json.loads(out)["items"]}
     assert set(items) == set(registry.names("gates"))
     assert items["overfitting"]["policies"] == "trading/champion"
-    assert items["beats_naive"]["question"].endswith("?")
+    assert items["beats_baseline"]["question"].endswith("?")
 
 
 def test_a_name_that_is_no_gate_is_not_found_and_a_near_one_is_told(tmp_path, capsys):

@@ -413,7 +413,7 @@ def test_a_model_that_saw_its_test_is_a_child_that_is_never_judged_there(root):
 @pytest.mark.slow
 def test_a_champion_that_saw_the_test_is_stood_for_there_by_the_one_that_was_judged(root):
     gates = [
-        "fresh_evidence", "same_data", "no_leak", "in_confidence_set", "beats_naive",
+        "fresh_evidence", "same_data", "no_leak", "in_confidence_set", "beats_baseline",
         "beats_champion",
     ]  # fmt: skip
     with open_project(root) as project:

@@ -109,18 +109,41 @@ def test_configs_that_never_trade_are_no_error_and_no_trials():
     assert "constant" in still.sharpe_reason
 
 
-def test_pruned_configs_do_not_shrink_the_expected_maximum():
+def test_configs_that_were_not_judged_do_not_shrink_the_expected_maximum():
     rng = np.random.default_rng(1)
     one = 0.0008 + 0.01 * rng.standard_normal((900, 1))
-    # What survived a schedule is one strategy in five shades.
+    # Survivors of a schedule, or a second search on other windows: one strategy in five shades.
     returns = one + 1e-5 * rng.standard_normal((900, 5))
-    kind, strict = (bias_of_returns(returns, 0, 60, pruned=n) for n in (0, 55))
-    assert kind.trial_sharpe_std < 0.01
-    assert strict.trial_sharpe_std == pytest.approx(1 / 30)
-    assert strict.deflated_sharpe < kind.deflated_sharpe - 0.1
-    # Where those that are left differ by more, that counts.
-    wide = np.hstack([returns, -2 * returns, 0.01 - returns])
-    assert bias_of_returns(wide, 0, 60, pruned=50) == bias_of_returns(wide, 0, 60)
+    all_judged, few_judged = (bias_of_returns(returns, 0, n) for n in (5, 6))
+    assert all_judged.trial_sharpe_std < 0.01
+    assert few_judged.trial_sharpe_std == pytest.approx(1 / 30)
+    assert few_judged.deflated_sharpe < all_judged.deflated_sharpe - 0.1
+
+
+def test_a_second_search_near_the_winner_on_other_windows_does_not_pass():
+    """20 searches of noise of 64 configs, then 16 shades of the winner on a slice 1 % longer."""
+    passed = 0
+    for seed in range(20):
+        returns = noise(bars=504, configs=64, seed=seed)
+        best = int(sharpe_ratios(returns[:500]).argmax())
+        shades = returns[:, [best]] + 1e-4 * noise(bars=504, configs=16, seed=100 + seed)
+        before = bias_of_returns(returns[:500], best, 64)
+        after = bias_of_returns(shades, 0, 80)
+        assert after.luck_sharpe > 0.75 * before.luck_sharpe
+        results = [judged(g, validation(after))[0] for g in ("deflated_sharpe", "overfitting")]
+        assert results[1] is Result.UNDECIDABLE
+        passed += results[0] is Result.PASS
+    assert passed <= 2
+
+
+def test_overfitting_needs_the_results_of_half_of_the_counted_configs():
+    returns = noise()
+    assert math.isfinite(bias_of_returns(returns, 0, 60).pbo)
+    few = bias_of_returns(returns, 0, 61)
+    assert math.isnan(few.pbo)
+    assert math.isnan(few.probability_of_loss)
+    assert few.reason == "30 of 61 configs were judged on these windows, fewer than half"
+    assert math.isnan(bias_of_losses(returns, 61).pbo)
 
 
 def test_losses_are_judged_against_naive_where_no_forecast_was_kept():
@@ -263,7 +286,7 @@ def test_a_champion_must_have_been_judged_on_the_candidate_s_test():
 def test_only_the_trading_policy_gates_selection_bias():
     forecast, trading = (policies()[name]["champion"] for name in ("forecast", "trading"))
     assert set(trading) - set(forecast) == {"deflated_sharpe", "overfitting"}
-    assert {"no_leak", "same_data", "in_confidence_set", "beats_naive"} <= set(forecast)
+    assert {"no_leak", "same_data", "in_confidence_set", "beats_baseline"} <= set(forecast)
 
 
 # Projects
@@ -348,8 +371,11 @@ def test_of_two_tasks_with_one_config_the_present_one_is_judged(project_of):
         tune(project, SLOT)
         other = analyzed(project).luck
     with project_of(features=["log_return"]) as project:
-        assert analyzed(project).luck == before
-    assert other.n_trials == before.n_trials == 6
+        again = analyzed(project).luck
+    assert (again.n_trials, again.judged, again.sharpe) == (12, 12, before.sharpe)
+    assert again.deflated_sharpe < before.deflated_sharpe
+    assert (before.n_trials, other.n_trials) == (6, 12)
+    assert other.judged == 12
     assert other.sharpe != before.sharpe
 
 
@@ -381,7 +407,7 @@ def test_trials_that_kept_losses_alone_are_judged_by_them(project_of):
 def test_the_returns_are_those_of_the_kernel_on_the_validation_bars(project_of, monkeypatch):
     seen = {}
 
-    def listening(returns, chosen, n_trials, pruned):
+    def listening(returns, chosen, n_trials):
         seen["returns"], seen["chosen"] = returns, chosen
         return no_bias(n_trials, "not asked")
 
@@ -515,7 +541,7 @@ def test_a_policy_that_asks_for_no_probe_costs_none(project_of, monkeypatch):
     monkeypatch.setattr(leak, "probe_member", lambda *_: pytest.fail("probed"))
     path = project_of.root / "podium.toml"
     with project_of(policy="bare") as _:
-        path.write_text(path.read_text() + "\n[policies.bare.champion]\nbeats_naive = {}\n")
+        path.write_text(path.read_text() + "\n[policies.bare.champion]\nbeats_baseline = {}\n")
     with project_of() as project:
         finalized(project)
     assert query(project_of.root, "SELECT id FROM evidence WHERE kind = 'leak_probe'") == []

@@ -171,7 +171,7 @@ WRONG = [
     ("podium.families.lstm", "from .naive import FAMILY"),
     ("podium.families.lstm", "from podium.families import naive"),
     ("podium.runners._base", "from podium.families._base import Family"),
-    ("podium.gates.beats_naive", "from podium.ledger import reads"),
+    ("podium.gates.beats_baseline", "from podium.ledger import reads"),
     ("podium.ledger.reads", "from podium import render"),
     ("podium.render.page", "from podium.steps.search.tune import tune"),
     ("podium.testing.families", "from podium.steps.search.tune import tune"),

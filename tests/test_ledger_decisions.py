@@ -101,9 +101,9 @@ def history(ledger):
     """A few decisions of several kinds, one of them a refusal."""
     to_beta(ledger, "a", "b")
     crown(ledger, "a")
-    verdict = Verdict("beats_naive", Result.REFUSE, "no better: p = 0.2", {"p_value": 0.05})
+    verdict = Verdict("beats_baseline", Result.REFUSE, "no better: p = 0.2", {"p_value": 0.05})
     refusal = projects.move("c-b", Stage.BETA, Stage.CHAMPION, expected="c-a", accepted=False)
-    policy = {"beats_naive": {"p_value": 0.05}}
+    policy = {"beats_baseline": {"p_value": 0.05}}
     decide(ledger, replace(refusal, verdicts=(verdict,), evidence=("e-1", "e-2"), policy=policy))
     crown(ledger, "b", expected="c-a")
 

@@ -1,14 +1,17 @@
 """Counts of a slot: tested configs, and looks at the test."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 import projects
 from podium.importers._base import Imported
 from podium.ledger import foreign, reads, writes
 from podium.record import Record
 from podium.split import Fold, Split
+from podium.steps.evidence.looks import count_configs
 from podium.trial import State
 from records import end, start
 
@@ -40,9 +43,24 @@ def look(ledger, split, configs, *, slot=projects.SLOT, question="q", **key):
         )
 
 
-def count(ledger, split, slot=projects.SLOT):
+@dataclass
+class Slot:
+    """What a count needs to know of a slot's data."""
+
+    slot: str = projects.SLOT
+    fingerprint: str = "d" * 64
+    target: str = "volatility"
+
+    def same_target(self, spec):
+        return spec.get("target") == self.target
+
+    def shares_data(self, fingerprint, timeframe, tickers):
+        return fingerprint == self.fingerprint
+
+
+def count(ledger, split, slot=projects.SLOT, **data):
     with ledger.reading() as tx:
-        return reads.count_tested_configs(tx, slot, split.validation_interval())
+        return count_configs(tx, Slot(slot, **data), split.validation_interval())
 
 
 def test_a_config_counts_once_whatever_its_folds_seeds_and_epochs(ledger):
@@ -62,6 +80,35 @@ def test_configs_of_all_studies_of_the_slot_count_and_of_no_other_slot(ledger):
     look(ledger, split, [0.4, 0.5, 0.6], slot="us4/D/return")
     assert count(ledger, split) == 3
     assert count(ledger, split, "us4/D/return") == 3
+
+
+def test_a_config_counts_once_for_every_task_it_was_tested_in(ledger):
+    split = split_of(50, 90)
+    for task in "abcdef":
+        look(ledger, split, [n / 100 for n in range(16)], task=task * 64)
+    assert count(ledger, split) == 6 * 16
+
+
+@pytest.mark.parametrize("another_project", [False, True])
+def test_configs_of_a_renamed_slot_or_of_another_project_count_on_the_same_data(
+    ledger, folder, another_project
+):
+    split, old = split_of(50, 90), ledger
+    if another_project:
+        old = projects.open_ledger(folder, "p-other")
+    for target in ("volatility", "return"):
+        with old.transaction() as tx:
+            writes.put_task(tx, target[0] * 64, {"target": target})
+    look(old, split, [0.1, 0.2], slot="old/D/volatility", task="v" * 64)
+    look(old, split, [0.3, 0.4, 0.5], slot="old/D/volatility", task="r" * 64)
+    look(old, split_of(10, 20), [0.6], slot="old/D/volatility", task="v" * 64)
+    look(ledger, split, [0.2], task="v" * 64)
+    # Another target is another question; one more look at the same config is none.
+    assert count(ledger, split) == 2
+    assert count(ledger, split, target="return") == 1 + 3
+    assert count(ledger, split, fingerprint="e" * 64) == 1
+    if another_project:
+        old.close()
 
 
 def test_configs_count_on_an_overlapping_interval_only(ledger):

@@ -68,7 +68,7 @@ def test_a_candidate_stands_at_the_end_of_its_trials_study_and_data(finished):
     words = told(found)
     assert "this candidate c-" in words
     assert "beta -> champion refused to " in words
-    assert "by in_confidence_set, beats_naive" in " ".join(words.split())
+    assert "by in_confidence_set, beats_baseline" in " ".join(words.split())
     assert "volatility, 5 bars ahead, from 8 bars of log_return," in words
 
 

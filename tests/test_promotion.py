@@ -222,7 +222,7 @@ def test_what_a_person_only_said_is_told_as_that(root, capsys):
 
 
 def test_a_reason_that_several_gates_give_is_said_once(tmp_path):
-    gates = {"same_data": {}, "beats_naive": {}, "fresh_evidence": {}}
+    gates = {"same_data": {}, "beats_baseline": {}, "fresh_evidence": {}}
     root = projects.small_project(
         tmp_path / "p", slots={SLOT: DEEP}, policies={"deep": {"champion": gates}}
     )

@@ -268,7 +268,9 @@ def test_one_who_says_no_is_not_asked_again(waiting, monkeypatch):
 
 def test_a_refusal_is_a_result_told_once(root, capsys):
     growing.arrive(root, LATER)
-    policies = {"forecast": {"champion": {"fresh_evidence": {}, "beats_naive": {"p_value": 1e-9}}}}
+    policies = {
+        "forecast": {"champion": {"fresh_evidence": {}, "beats_baseline": {"p_value": 1e-9}}}
+    }
     configured(root, policies=policies, refresh=MOVING)
     code, out, _ = say(capsys, "run", "--refresh", "--project", str(root))
     assert code == 0

@@ -109,8 +109,8 @@ def test_a_run_leaves_a_candidate_its_evidence_a_decision_and_a_report(finished)
         ("move", "champion", 0),
     ]
     verdicts = {v["gate"]: v for v in json.loads(found["decisions"][-1]["verdicts"])}
-    assert verdicts["beats_naive"]["result"] == "refuse"
-    assert "naive" in verdicts["beats_naive"]["finding"]
+    assert verdicts["beats_baseline"]["result"] == "refuse"
+    assert "the baseline ewma" in verdicts["beats_baseline"]["finding"]
     assert SLOT in (finished / "reports" / "run.html").read_text()
     told = json.loads((finished / "reports" / "run.json").read_text())
     assert told["items"][0]["verdict"] == "refused"
@@ -501,7 +501,9 @@ def test_a_second_candidate_is_a_second_look_and_is_held_to_it(copied):
     page = run_project(copied).report.slots[0]
     assert looks(copied) == [1, 2]
     assert page.test_looks == 2
-    assert page.dm_p_adjusted == pytest.approx(min(1.0, 2 * page.dm_p_value))
+    *_, test = query(copied, "SELECT scalars FROM evidence WHERE kind = 'test' ORDER BY seq")
+    p_value = json.loads(test["scalars"])["dm_p_value_one_sided"][0]
+    assert page.dm_p_adjusted == pytest.approx(min(1.0, 6 * p_value))
 
 
 def shuffle(root, seed):
@@ -527,8 +529,8 @@ def test_on_shuffled_days_the_candidate_is_refused_and_the_reasons_are_kept(tmp_
     assert (last["accepted"], last["to_stage"]) == (0, "champion")
     refused = {v["gate"]: v for v in json.loads(last["verdicts"]) if v["result"] != "pass"}
     # On validation, what never was good may be told from naive too.
-    assert {"beats_naive"} <= set(refused) <= {"beats_naive", "in_confidence_set"}
-    assert refused["beats_naive"]["limits"] == {"p_value": 0.05}
+    assert {"beats_baseline"} <= set(refused) <= {"beats_baseline", "in_confidence_set"}
+    assert refused["beats_baseline"]["limits"] == {"p_value": 0.05}
     assert all(v["finding"] in report.sentence for v in refused.values())
     evidence = query(root, "SELECT id FROM evidence ORDER BY id")
     assert json.loads(last["evidence"]) == [row["id"] for row in evidence]

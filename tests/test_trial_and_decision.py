@@ -148,8 +148,8 @@ DECISION = Decision(
     actor="ann",
     reason="better",
     expected_champion=None,
-    policy={"beats_naive": {"p_value": 0.05}},
-    verdicts=(Verdict("beats_naive", Result.PASS, "it does", {"p_value": 0.05}),),
+    policy={"beats_baseline": {"p_value": 0.05}},
+    verdicts=(Verdict("beats_baseline", Result.PASS, "it does", {"p_value": 0.05}),),
     evidence=("e-1",),
     created_at="2020-01-01T00:00:00+00:00",
     previous_hash="0" * 64,
@@ -168,7 +168,7 @@ CHANGES = [
     {"reason": "worse"},
     {"expected_champion": "c-0"},
     {"policy": {}},
-    {"verdicts": (Verdict("beats_naive", Result.REFUSE, "it does", {"p_value": 0.05}),)},
+    {"verdicts": (Verdict("beats_baseline", Result.REFUSE, "it does", {"p_value": 0.05}),)},
     {"evidence": ("e-1", "e-2")},
     {"created_at": "2021-01-01T00:00:00+00:00"},
     {"previous_hash": "1" * 64},
@@ -192,5 +192,5 @@ def test_only_a_pass_or_a_waiver_lets_a_candidate_through():
 
 def test_a_policy_s_hash_is_of_its_text_alone():
     assert replace(DECISION, actor="bob").policy_hash == DECISION.policy_hash
-    stricter = replace(DECISION, policy={"beats_naive": {"p_value": 0.01}})
+    stricter = replace(DECISION, policy={"beats_baseline": {"p_value": 0.01}})
     assert stricter.policy_hash != DECISION.policy_hash

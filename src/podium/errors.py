@@ -146,10 +146,11 @@ def suggest(name: str, known: Iterable[str]) -> str:
     "did you mean 'lstm'? Known: lstm, naive"
     """
     # Imported only on an error: other commands should not pay for it.
-    from difflib import get_close_matches
+    from difflib import SequenceMatcher
 
     names: Sequence[str] = sorted(known)
-    near = get_close_matches(name, names, n=1)
+    likeness = {one: SequenceMatcher(None, one, name).ratio() for one in names}
+    near = [one for one in names if likeness[one] == max(0.6, *likeness.values())]
     listed = ", ".join(names) if names else "none"
     return f"did you mean '{near[0]}'? Known: {listed}" if near else f"known: {listed}"
 

@@ -39,18 +39,18 @@ def test_a_policys_limits_are_told_in_the_verdict(gate):
     assert verdict("any", gate, given, None, limits).limits == limits
 
 
-def test_a_gain_over_naive_passes_below_the_limit_of_the_p_value_times_the_looks():
+def test_a_gain_over_the_baseline_passes_below_the_limit_of_the_p_value_of_its_look():
     def answer(p, looks=1, **limits):
-        facts = {"loss": 0.4, "naive_loss": 0.5, "dm_p_value": p, "looks": looks}
+        facts = {"loss": 0.4, "naive_loss": 0.5, "dm_p_value_one_sided": p, "looks": looks}
         scalars = {name: Scalar(value) for name, value in facts.items()}
         notes = {"naive_method": "ewma", "metric": "mse", "dm_reason": "too few bars"}
         found = {"test": evidence("test", scalars, notes)}
-        return verdict("beats_naive", gate, found, None, limits).result
+        return verdict("beats_baseline", gate, found, None, limits).result
 
-    gate = registry.load("gates", "beats_naive")
-    cases = [(0.049,), (0.05,), (0.024, 2), (0.026, 2)]
-    assert [answer(*case) for case in cases] == [Result.PASS, Result.REFUSE] * 2
-    assert answer(0.04, p_value=0.01) is Result.REFUSE
+    gate = registry.load("gates", "beats_baseline")
+    cases = [(0.0249,), (0.025,), (0.0083, 2), (0.0084, 2), (0.00045, 10), (0.00046, 10)]
+    assert [answer(*case) for case in cases] == [Result.PASS, Result.REFUSE] * 3
+    assert answer(0.02, p_value=0.01) is Result.REFUSE
     assert answer(float("nan")) is Result.UNDECIDABLE
 
 

@@ -8,8 +8,9 @@ above the expected maximum over all configs ever evaluated for the slot if none 
 Why
 ---
 The best of 200 configs without skill still looks good. Every config of every search, grid, log and
-import of the slot on overlapping bars counts, failed and pruned ones too; splitting a search into
-ten small ones does not reset the count.
+import of the slot on overlapping bars counts, failed and pruned ones too, and once for every list
+of features, window, target and horizon; splitting a search into ten small ones does not reset the
+count.
 
 Passes when
 -----------

@@ -20,8 +20,9 @@ best, so that the order has no meaning. The finding has both figures.
 Refuses when
 ------------
 The probability of a loss is higher; or PBO is higher, and the confidence set excludes some configs.
-Undecidable when fewer than two configs have recorded forecasts or losses, or there are too few
-bars. Without recorded forecasts, a loss means a larger loss than that of the baseline.
+Undecidable when fewer than two configs, or fewer than half of all that were looked at, have
+recorded forecasts or losses on the validation windows, or there are too few bars. Without recorded
+forecasts, a loss means a larger loss than that of the baseline.
 
 What to do
 ----------

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,15 @@ from podium.evidence import SCHEMA, Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger import schema
 from podium.ledger.ledger import Transaction
-from podium.ledger.statements import fields, first, mine, select, value, values
+from podium.ledger.statements import (
+    fields,
+    first,
+    mine,
+    select,
+    select_everywhere,
+    value,
+    values,
+)
 from podium.record import nan_if_null
 from podium.space import ConfigDict
 from podium.trial import BASELINES, State
@@ -297,87 +304,108 @@ def of_slot(slot: str) -> list[sa.ColumnElement[bool]]:
     return [link.trial_id == trial.id, study.id == link.study_id, study.slot == slot]
 
 
-def count_tested_configs(tx: Transaction, slot: str, interval: tuple[str, str]) -> int:
-    """Number of distinct configs tested for a slot on an overlapping validation interval.
-
-    Folds, seeds and training lengths of one config count once; pruned and failed configs count; a
-    baseline counts if a study also looked at its config in another phase. Imported and logged runs
-    name no bars, so they count as overlapping.
-    """
-    trial, split = schema.trial.c, schema.split.c
-    overlapping = mine(
-        tx, split.hash, split.validation_from <= interval[1], split.validation_to >= interval[0]
-    )
-    return _count_configs(
-        tx,
-        slot,
-        schema.study_trial.c.phase.not_in(BASELINES),
-        sa.or_(trial.split_hash == "", trial.split_hash.in_(overlapping)),
-    )
-
-
-def count_pruned_configs(tx: Transaction, slot: str) -> int:
-    """Number of distinct pruned configs of a slot's studies."""
-    return _count_configs(tx, slot, schema.trial.c.state == State.PRUNED)
-
-
-def _count_configs(tx: Transaction, slot: str, *where: sa.ColumnElement[bool]) -> int:
-    number = sa.func.count(sa.distinct(schema.trial.c.config_hash))
-    return value(tx, number, *of_slot(slot), *where) or 0
-
-
 @dataclass(frozen=True)
 class TestedConfig:
-    """One config tested on some windows, with its best trial there.
+    """One config that a study tested in some task, without its result.
 
     Parameters
     ----------
+    project_id, slot : str
+        Of the study.
     tickers : tuple of str
-        Names of the numbered items of its index.
+        Of the dataset; empty if it has none or is not on record.
     task : mapping
-        Spec of its task, with the target.
+        Spec of the task; empty for imported and logged runs, which name neither task nor data.
     """
 
+    project_id: str
+    slot: str
     config_hash: str
+    task_hash: str
+    dataset_fingerprint: str
+    timeframe: str
+    tickers: tuple[str, ...]
+    task: Mapping[str, Any]
+
+
+def tested_configs(tx: Transaction, interval: tuple[str, str]) -> list[TestedConfig]:
+    """Configs tested on an overlapping validation interval, in all projects of the record.
+
+    Folds, seeds and training lengths of one config are one; pruned and failed configs count; a
+    baseline counts if a study also looked at its config in another phase. Imported and logged runs
+    name no bars, so they count as overlapping.
+    """
+    trial, split, study, link = (
+        table.c for table in (schema.trial, schema.split, schema.study, schema.study_trial)
+    )
+    overlapping = sa.select(split.hash).where(
+        split.validation_from <= interval[1], split.validation_to >= interval[0]
+    )
+    names = ("project_id", "config_hash", "task_hash", "dataset_fingerprint")
+    rows = select_everywhere(
+        tx,
+        [*(trial[name] for name in names), study.slot],
+        link.trial_id == trial.id,
+        study.id == link.study_id,
+        link.phase.not_in(BASELINES),
+        sa.or_(trial.split_hash == "", trial.split_hash.in_(overlapping)),
+    )
+    facts = _data_and_tasks(tx, rows)
+    return [TestedConfig(**row, **facts(row)) for row in rows]
+
+
+@dataclass(frozen=True)
+class TestedTrial(TestedConfig):
+    """The same with one trial's result."""
+
     metric: str
     score: float
     loss_hash: str | None
     prediction_hash: str | None
-    tickers: tuple[str, ...]
-    task: Mapping[str, Any]
-    task_hash: str
-
-    def preference(self, task_hash: str, sign: float) -> tuple[bool, bool, float]:
-        """Sort key of the trials of one config; a trial without a score comes last."""
-        return self.task_hash != task_hash, math.isnan(self.score), sign * self.score
 
 
-def tested_configs(
-    tx: Transaction, slot: str, index_hash: str, task_hash: str, sign: float
-) -> list[TestedConfig]:
-    """Every config that a study of a slot tested on exactly these windows, in the order of tests.
-
-    Each config is represented by its best trial, as in a selection; trials of this task come before
-    those of others. ``sign`` is the metric's: lower scores times it are better.
-    """
-    trial, task, dataset = schema.trial.c, schema.task.c, schema.dataset.c
+def tested_trials(tx: Transaction, index_hash: str) -> list[TestedTrial]:
+    """Trials on exactly these windows that a study of the project looked at, in their order."""
+    trial, study, link = schema.trial.c, schema.study.c, schema.study_trial.c
     rows = select(
         tx,
-        [*fields(schema.trial, TestedConfig), task.spec.label("task"), dataset.tickers],
-        *of_slot(slot),
-        task.hash == trial.task_hash,
-        dataset.fingerprint == trial.dataset_fingerprint,
-        schema.study_trial.c.phase.not_in(BASELINES),
+        [*fields(schema.trial, TestedTrial), study.slot],
+        link.trial_id == trial.id,
+        study.id == link.study_id,
+        link.phase.not_in(BASELINES),
         trial.state.in_([State.COMPLETE, State.PRUNED]),
-        order=schema.study_trial.c.seq,
+        order=link.seq,
         index_hash=index_hash,
     )
-    best: dict[str, TestedConfig] = {}
-    for row in rows:
-        tickers, task = json.loads(row["tickers"] or "[]"), json.loads(row["task"])
-        facts = {"tickers": tuple(tickers), "task": task, "score": nan_if_null(row["score"])}
-        config = TestedConfig(**{**row, **facts})
-        known = best.get(config.config_hash)
-        if known is None or config.preference(task_hash, sign) < known.preference(task_hash, sign):
-            best[config.config_hash] = config
-    return list(best.values())
+    facts = _data_and_tasks(tx, rows)
+    return [
+        TestedTrial(**{**row, "score": nan_if_null(row["score"])}, **facts(row)) for row in rows
+    ]
+
+
+def _data_and_tasks(
+    tx: Transaction, rows: Sequence[Mapping[str, Any]]
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Fields of :class:`TestedConfig` about the dataset and the task of a row."""
+    dataset, task = schema.dataset.c, schema.task.c
+    columns = [dataset.fingerprint, dataset.timeframe, dataset.tickers]
+    fingerprints = {row["dataset_fingerprint"] for row in rows}
+    datasets = {
+        row["fingerprint"]: (row["timeframe"], tuple(json.loads(row["tickers"])))
+        for row in select_everywhere(tx, columns, fingerprint=fingerprints)
+    }
+    hashes = {row["task_hash"] for row in rows}
+    specs = {
+        row["hash"]: json.loads(row["spec"])
+        for row in select_everywhere(tx, [task.hash, task.spec], hash=hashes)
+    }
+
+    def facts(row: Mapping[str, Any]) -> dict[str, Any]:
+        timeframe, tickers = datasets.get(row["dataset_fingerprint"], ("", ()))
+        return {
+            "timeframe": timeframe,
+            "tickers": tickers,
+            "task": specs.get(row["task_hash"], {}),
+        }
+
+    return facts

@@ -79,6 +79,22 @@ def select(
     return rows
 
 
+def select_everywhere(
+    tx: Transaction, what: Sequence[sa.ColumnElement[Any]], /, *where: Condition, **equal: Any
+) -> list[dict[str, Any]]:
+    """Distinct rows of all projects of the record that meet the conditions.
+
+    Joined rows belong to the same project; conditions and ``equal`` are those of :func:`select`.
+    """
+    rows: list[dict[str, Any]] = []
+    for some in in_pieces(equal):
+        query = sa.select(*what).where(*_conditions(_table(what[0]), some), *where).distinct()
+        first_table, *others = query.get_final_froms()
+        joined = (one.c.project_id == first_table.c.project_id for one in others)
+        rows += map(dict, tx.execute(query.where(*joined)).mappings())
+    return rows
+
+
 def first(
     tx: Transaction, what: What, /, *where: Condition, order: Order = (), **equal: Any
 ) -> dict[str, Any] | None:

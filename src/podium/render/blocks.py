@@ -10,7 +10,7 @@ import numpy as np
 from podium.render import axis, svg
 from podium.render.answer import change
 from podium.render.page import Block
-from podium.render.table import counted, number, p_value, percent
+from podium.render.table import number, p_value, percent
 from podium.render.values import Pair, RankRow, SlotReport
 
 # Measures with these words are shares and shown in percent, unless they are ratios.
@@ -141,8 +141,10 @@ def notes(slot: SlotReport) -> list[str]:
     ----------
     slot : SlotReport
     """
-    looks = f"The sealed test was looked at {counted(slot.test_looks, 'time')}"
-    looks += "; its p-value is multiplied by that." if slot.test_looks > 1 else "."
+    look, looks = slot.test_looks, ""
+    if look:
+        looks = f"Look {look} at the sealed test"
+        looks += f": the one-sided p-value is multiplied by {look} x {look + 1}."
     texts = [
         f"Configs scored for this slot in total: {slot.trials_counted:,}, "
         "over all studies, logs and imports.",
@@ -170,8 +172,8 @@ def _numbers(slot: SlotReport) -> Block:
     if slot.dm_statistic is not None:
         after.append(
             f"Diebold-Mariano statistic against {slot.naive_method} on the sealed test: "
-            f"{number(slot.dm_statistic)}. The adjusted p-value counts "
-            f"{counted(slot.test_looks, 'look')} at that test."
+            f"{number(slot.dm_statistic)}. The adjusted p-value is that of look "
+            f"{slot.test_looks} at that test."
         )
     columns = ["part", "candidate", "baseline", "against it", "p-value", "p, adjusted for looks"]
     title = f"{slot.metric} ({_better(slot)} is better)"

@@ -120,11 +120,11 @@ class SlotReport:
     tuning_naive : float, optional
         Score of the best baseline on the validation windows of the search.
     trials_counted, test_looks : int
-        Configs ever scored for the slot, and looks at the sealed test.
+        Configs ever scored for the slot, and the place of this look among those at the sealed test.
     figures : mapping of str to float
         Further figures of a classifier on its evaluation data, by name.
     dm_statistic, dm_p_value, dm_p_adjusted : float, optional
-        Diebold-Mariano against the baseline on the test; adjusted for the looks.
+        Diebold-Mariano against the baseline on the test, two-sided; adjusted for the look.
     distinguishable : str
         A sentence on whether the best configs are distinguishable on the folds.
     classes : sequence of ClassRow

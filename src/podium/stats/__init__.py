@@ -35,6 +35,7 @@ from podium.stats.predictive_ability import (
 )
 from podium.stats.quantiles import coverage as coverage
 from podium.stats.quantiles import pinball as pinball
+from podium.stats.sequential import p_value_of_look as p_value_of_look
 from podium.stats.sharpe import probabilistic_sharpe as probabilistic_sharpe
 from podium.stats.sharpe import sharpe_ratio as sharpe_ratio
 from podium.stats.sharpe import sharpe_ratios as sharpe_ratios

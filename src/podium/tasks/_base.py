@@ -143,10 +143,19 @@ class TaskData(abc.ABC):
         """VERSION of a family."""
         return int(self.family(family).VERSION)
 
-    def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
-        """Whether another task has the same target, so that its trials count as looks at it."""
-        del tickers
+    def same_target(self, spec: Mapping[str, Any]) -> bool:
+        """Whether another task has the same target, so that its configs count as looks at it."""
         return dict(spec) == dict(self.spec)
+
+    def shares_data(self, fingerprint: str, timeframe: str, tickers: Sequence[str]) -> bool:
+        """Whether another dataset holds some of the same samples."""
+        del timeframe, tickers
+        return bool(fingerprint == self.dataset.fingerprint)
+
+    def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
+        """Whether results in another task are comparable: it has the same target and series."""
+        del tickers
+        return self.same_target(spec)
 
     def resumable(self, family: str) -> bool:
         """Whether trainings can pause, so that a schedule may prune them."""

@@ -134,9 +134,8 @@ class ClassData(TaskData):
         """Class names of the samples."""
         return self.dataset.class_names
 
-    def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
+    def same_target(self, spec: Mapping[str, Any]) -> bool:
         """Whether the classes are the same; features may differ."""
-        del tickers
         return list(spec.get("classes", ())) == list(self.dataset.class_names)
 
     @property

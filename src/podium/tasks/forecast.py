@@ -57,7 +57,7 @@ POLICIES: Mapping[str, Policy] = {
             "same_data": {},
             "no_leak": {},
             "in_confidence_set": {},
-            "beats_naive": {},
+            "beats_baseline": {},
             "beats_champion": {},
         },
     },
@@ -68,7 +68,7 @@ POLICIES: Mapping[str, Policy] = {
             "same_data": {},
             "no_leak": {},
             "in_confidence_set": {},
-            "beats_naive": {},
+            "beats_baseline": {},
             "beats_champion": {},
             "deflated_sharpe": {},
             "overfitting": {},
@@ -176,10 +176,20 @@ class SlotData(TaskData):
         """Settings of the section, and versions of their features and target."""
         return task_spec(self.section)
 
+    def same_target(self, spec: Mapping[str, Any]) -> bool:
+        """Whether target and horizon are the same; features and window may differ."""
+        return all(spec.get(name) == self.spec[name] for name in ("target", "horizon"))
+
+    def shares_data(self, fingerprint: str, timeframe: str, tickers: Sequence[str]) -> bool:
+        """Whether a dataset is the same, or has bars of a common ticker in the same timeframe."""
+        common = timeframe == self.dataset.timeframe and not {*tickers}.isdisjoint(
+            self.dataset.tickers
+        )
+        return common or super().shares_data(fingerprint, timeframe, tickers)
+
     def asks_alike(self, tickers: Sequence[str], spec: Mapping[str, Any]) -> bool:
         """Whether target and tickers are the same; features may differ."""
-        same = all(spec.get(name) == self.spec[name] for name in ("target", "horizon"))
-        return same and tuple(tickers) == self.dataset.tickers
+        return self.same_target(spec) and tuple(tickers) == self.dataset.tickers
 
     @property
     def horizon(self) -> int:

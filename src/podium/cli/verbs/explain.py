@@ -1,6 +1,6 @@
 """Judge: explain a gate: its question, the reason, and what to do when it refuses.
 
-Example: podium explain beats_naive --slot us4/D/return
+Example: podium explain beats_baseline --slot us4/D/return
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from podium.steps.data.tickers import bars_of
 from podium.steps.evidence.comparison import by_period, dm_scalars
 from podium.steps.evidence.evidence import evidence_about
 from podium.steps.evidence.leak_probe import ensure_leak_probe
-from podium.steps.evidence.looks import selection_bias_of
+from podium.steps.evidence.looks import count_configs, selection_bias_of
 from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search.tune import validation_split
 from podium.steps.trials import baselines
@@ -255,7 +255,7 @@ def _validation(
     losses = [by_period(arrays[name], days) for name in names]
     ranked = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)
     interval = validation_split(project, data).validation_interval()
-    n_trials = reads.count_tested_configs(tx, data.slot, interval)
+    n_trials = count_configs(tx, data, interval)
     luck = selection_bias_of(project, data, tx, trial.config_hash, reference, n_trials)
     return evidence_about(
         candidate,

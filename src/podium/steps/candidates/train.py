@@ -33,6 +33,7 @@ from podium.steps.candidates.register import register
 from podium.steps.data.data import add, append_table
 from podium.steps.data.sequences import class_data, read_stats
 from podium.steps.evidence.evidence import evidence_about, put_training_marks
+from podium.steps.evidence.looks import count_configs
 from podium.steps.search.results import SearchResult, against_baseline
 from podium.steps.search.tune import search_left
 from podium.steps.trials import baselines, execute
@@ -410,7 +411,7 @@ def _registered(
     def write(tx: Transaction) -> dict[str, Any]:
         made = register(project, tx, place, study.id, row.id)
         if "validation" not in reads.evidence_of(tx, made.candidate.id):
-            looked_at = reads.count_tested_configs(tx, data.slot, data.split.validation_interval())
+            looked_at = count_configs(tx, data, data.split.validation_interval())
             evidence = evidence_about(
                 made.candidate,
                 "validation",

@@ -1,4 +1,4 @@
-"""Judge a candidate on the sealed test: losses against naive, and its forecasts traded."""
+"""Judge a candidate on the sealed test: losses against the baseline, and its forecasts traded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from podium.ledger.ledger import Transaction
 from podium.prediction import Prediction
 from podium.record import finite_or_none
 from podium.render.answer import Answer, against
-from podium.render.table import counted, p_clause
+from podium.render.table import p_clause
 from podium.sections import BacktestSection, SlotSection
 from podium.split import Windows
 from podium.stats import block_bootstrap_mean
@@ -33,7 +33,7 @@ from podium.steps.candidates.select_model import found_model, named_model, slot_
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
-from podium.steps.evidence.comparison import compare_forecasts
+from podium.steps.evidence.comparison import compare_forecasts, one_sided
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
@@ -95,7 +95,7 @@ class BacktestResult(Answer):
             test.scalar("naive_loss"),
             test.notes["naive_method"],
             lower_is_better=True,
-            p=f"{p_clause(finite_or_none(test.scalar('dm_p_value')))}, {counted(looks, 'look')}",
+            p=f"{p_clause(finite_or_none(test.scalar('dm_p_value')))}, look {looks}",
         )
         return f"{self.candidate.title} on the sealed test: {test.notes['metric']} {score}"
 
@@ -402,6 +402,7 @@ def _tested(
     }
     scalars = {
         **pair.scalars("naive"),
+        "dm_p_value_one_sided": Scalar(one_sided(pair.test), "probability"),
         **_error_scalars(data.errors_of(windows, mean)),
         **_error_scalars(data.errors_of(windows, naive_mean), "naive_"),
         "looks": Scalar(looks, "candidates"),

@@ -70,7 +70,7 @@ def explain(config: Config | None, gate: str, slot: str | None = None) -> Page:
 
     Examples
     --------
-    >>> explain(None, "beats_naive").needs
+    >>> explain(None, "beats_baseline").needs
     ('test',)
     """
     if not registry.exists("gates", gate):

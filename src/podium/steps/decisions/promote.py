@@ -349,7 +349,7 @@ def _sentence(
     name = candidate.name
     if not refused:
         findings = {v.gate: v.finding for v in verdicts}
-        first = findings.get("beats_naive") or findings.get("macro_f1")
+        first = findings.get("beats_baseline") or findings.get("macro_f1")
         why = first or "; ".join(findings.values())
         return f"{name} is {stage}: {why}." if why else f"{name} is {stage}."
     # Several gates may lack the same evidence.

@@ -7,9 +7,11 @@ May import: workspace, data, trials.
 Decisions
 ---------
 - `podium leak` runs the same probe as the kits, so steps may import `testing`.
-- Selection bias covers every config that any study of a slot scored on the validation windows of
-  the search, traded on the terms of the backtest (`looks.py`, `terms.py`, `selection_bias.py`);
-  configs without forecasts count in `n_trials` alone. So splitting a search resets nothing.
+- Selection bias covers every config, in each of its tasks, that any study of a slot scored on the
+  validation windows of the search, traded on the terms of the backtest (`looks.py`, `terms.py`,
+  `selection_bias.py`); configs without forecasts count in `n_trials` alone, and so do those of
+  other slots with the same data and target. So splitting a search or renaming a slot resets
+  nothing.
 - Two forecasts are compared by `comparison.compare_forecasts` alone: one loss per bar, tickers
   averaged, then Diebold-Mariano.
 - Evidence `leak_probe` is made where a gate of the slot's policy needs it, once per set of members'

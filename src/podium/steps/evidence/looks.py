@@ -1,9 +1,9 @@
-"""Selection bias over every config that a slot scored on its validation samples."""
+"""Configs that were looked at on the validation samples of a slot, and their selection bias."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from podium.arrays import Floats
 from podium.index import Index
 from podium.ledger import reads
 from podium.ledger.ledger import Transaction
-from podium.ledger.reads import TrialRow
+from podium.ledger.reads import TestedConfig, TestedTrial, TrialRow
 from podium.portfolio import simulate_stack
 from podium.prediction import Prediction
 from podium.steps.evidence import selection_bias
@@ -27,6 +27,33 @@ from podium.tasks.forecast import SlotData
 CELLS_AT_ONCE = 4_000_000
 
 
+def count_configs(tx: Transaction, data: TaskData, interval: tuple[str, str]) -> int:
+    """Number of distinct configs, each in its task, that were looked at for a slot.
+
+    A config counts once for every task in which it was tested on an overlapping validation
+    interval: features, window, target and horizon are chosen too. Of other slots, and of other
+    projects of the record, those count whose data and target are the same.
+
+    Parameters
+    ----------
+    interval : (str, str)
+        First and last validation decision of the search.
+    """
+    tested = [one for one in reads.tested_configs(tx, interval) if _counts(tx, data, one)]
+    known = {(one.config_hash, one.task_hash) for one in tested if one.task_hash}
+    # An imported run names no task; it is not counted again if its config was tested.
+    configs = {config for config, _ in known}
+    return len(known) + len({one.config_hash for one in tested} - configs)
+
+
+def _counts(tx: Transaction, data: TaskData, one: TestedConfig) -> bool:
+    """Whether a config was tested for a slot, or for another one with its data and target."""
+    if (one.project_id, one.slot) == (tx.project_id, data.slot):
+        return True
+    same_data = data.shares_data(one.dataset_fingerprint, one.timeframe, one.tickers)
+    return same_data and data.same_target(one.task)
+
+
 def selection_bias_of(
     project: Project, data: TaskData, tx: Transaction, chosen: str, naive: TrialRow, n_trials: int
 ) -> SelectionBias:
@@ -35,37 +62,53 @@ def selection_bias_of(
     Parameters
     ----------
     chosen : str
-        Hash of the chosen config.
+        Hash of the chosen config, in the slot's task.
     naive : TrialRow
         The best naive config on the validation windows of the search.
     n_trials : int
-        Distinct configs ever scored, on overlapping windows too.
+        Of :func:`count_configs`.
     """
     index_hash = naive.index_hash
     if index_hash is None:
         return selection_bias.no_bias(n_trials, "no losses are stored")
-    sign, metric = data.direction.sign, data.section.metric
-    tested = reads.tested_configs(tx, data.slot, index_hash, data.task_hash, sign)
-    trials = [trial for trial in tested if data.asks_alike(trial.tickers, trial.task)]
+    metric, key = data.section.metric, (chosen, data.task_hash)
+    tested = [one for one in reads.tested_trials(tx, index_hash) if _counts(tx, data, one)]
+    alike = [one for one in tested if data.asks_alike(one.tickers, one.task)]
+    trials = _best_of_each(alike, data)
     with_forecasts = [trial for trial in trials if trial.prediction_hash and data.task.trades]
     scored = [trial for trial in trials if trial.metric == metric and math.isfinite(trial.score)]
     with_losses = [trial for trial in scored if trial.loss_hash]
     hashes = [index_hash, naive.loss_hash, *(trial.prediction_hash for trial in with_forecasts)]
     hashes += [trial.loss_hash for trial in with_losses]
     arrays = reads.arrays(tx, [name for name in hashes if name])
-    place = {trial.config_hash: n for n, trial in enumerate(with_forecasts)}
-    if chosen in place:
+    place = {(trial.config_hash, trial.task_hash): n for n, trial in enumerate(with_forecasts)}
+    if key in place:
         assert isinstance(data, SlotData)
         forecasts = [arrays[str(trial.prediction_hash)] for trial in with_forecasts]
         returns = _returns(project, data, Index.unpack(arrays[index_hash]), forecasts)
-        pruned = reads.count_pruned_configs(tx, data.slot)
-        return selection_bias.bias_of_returns(returns, place[chosen], n_trials, pruned)
-    if chosen not in {trial.config_hash for trial in with_losses} or naive.loss_hash is None:
+        return selection_bias.bias_of_returns(returns, place[key], n_trials)
+    losing = {(trial.config_hash, trial.task_hash) for trial in with_losses}
+    if key not in losing or naive.loss_hash is None:
         return selection_bias.no_bias(n_trials, "the chosen config has no losses on these windows")
     units = data.units(arrays[index_hash])
     baseline = by_period(arrays[naive.loss_hash], units)
     gains = [baseline - by_period(arrays[str(trial.loss_hash)], units) for trial in with_losses]
     return selection_bias.bias_of_losses(np.column_stack(gains), n_trials)
+
+
+def _best_of_each(trials: Iterable[TestedTrial], data: TaskData) -> list[TestedTrial]:
+    """The best trial of each config and task, as in a selection; NaN is the worst score."""
+
+    def preference(one: TestedTrial) -> tuple[bool, bool, float]:
+        other = one.metric != data.section.metric
+        return other, math.isnan(one.score), data.direction.sign * one.score
+
+    best: dict[tuple[str, str], TestedTrial] = {}
+    for one in trials:
+        key = (one.config_hash, one.task_hash)
+        if key not in best or preference(one) < preference(best[key]):
+            best[key] = one
+    return list(best.values())
 
 
 def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence[Floats]) -> Floats:

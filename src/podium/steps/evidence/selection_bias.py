@@ -26,6 +26,8 @@ from podium.stats import (
 
 # Blocks of CSCV: 16, or fewer so that each has at least this many bars.
 BLOCKS, BARS_A_BLOCK = 16, 4
+# CSCV repeats a choice, so it needs the results of at least this share of the counted configs.
+SHARE_JUDGED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,8 @@ class SelectionBias:
     deflated_sharpe : float
         Probability that the chosen config's true Sharpe ratio exceeds `luck_sharpe`.
     pbo, probability_of_loss : float
-        From CSCV; a loss is a negative mean return, or a mean loss above the baseline's.
+        From CSCV; a loss is a negative mean return, or a mean loss above the baseline's. NaN where
+        fewer than half of the `n_trials` configs were judged.
     distinguishable : float
         Configs that differ significantly from the best; NaN if undecidable.
     sharpe_reason, reason : str
@@ -166,7 +169,7 @@ class SelectionBias:
         }
 
 
-def bias_of_returns(returns: Floats, chosen: int, n_trials: int, pruned: int = 0) -> SelectionBias:
+def bias_of_returns(returns: Floats, chosen: int, n_trials: int) -> SelectionBias:
     """Selection bias from the returns of the configs' forecasts.
 
     Parameters
@@ -177,10 +180,14 @@ def bias_of_returns(returns: Floats, chosen: int, n_trials: int, pruned: int = 0
         Column of the chosen config.
     n_trials : int
         Distinct configs ever scored, at least N.
-    pruned : int
-        Number of configs that a schedule pruned, so that their returns are unknown. The remaining
-        ones are better and more alike, so their standard deviation is too small: with any pruned
-        config it is at least that of independent strategies without skill, one over the root of T.
+
+    Notes
+    -----
+    Where the returns of some of the `n_trials` configs are unknown (pruned, failed, tested on other
+    windows), the known ones may be more alike than all, so their standard deviation is at least
+    that of independent strategies without skill, one over the root of T. Otherwise a second search
+    near the chosen config, on a slightly longer validation slice, would lower the expected maximum
+    while `n_trials` grows.
 
     Examples
     --------
@@ -196,8 +203,8 @@ def bias_of_returns(returns: Floats, chosen: int, n_trials: int, pruned: int = 0
     spread = float(varied.std(ddof=1)) if varied.size > 1 else math.nan
     if n_trials == 1:
         spread = 0.0
-    elif pruned:
-        spread = float(np.nanmax([spread, 1.0 / math.sqrt(len(returns))]))
+    elif 1 < varied.size < n_trials:
+        spread = max(spread, 1.0 / math.sqrt(len(returns)))
     reason = ""
     if math.isnan(mine):
         reason = "the returns of its forecasts are constant"
@@ -240,6 +247,9 @@ def _bias_without_sharpe(
 ) -> SelectionBias:
     """CSCV and confidence set of all configs from their performance, (T, N)."""
     bars, configs = performance.shape
+    if configs < SHARE_JUDGED * n_trials:
+        reason = f"{configs} of {n_trials:,} configs were judged on these windows, fewer than half"
+        return SelectionBias(basis, n_trials, configs, bars, reason=reason)
     blocks = max(2, min(BLOCKS, bars // BARS_A_BLOCK // 2 * 2))
     overfitting = probability_of_backtest_overfitting(
         performance, blocks, score="sharpe" if basis == "returns" else "mean"

@@ -12,6 +12,7 @@ from podium.ledger import reads
 from podium.portfolio import periods_per_year
 from podium.record import finite_or_none
 from podium.render import values
+from podium.stats import p_value_of_look
 from podium.steps.decisions.backtest import BENCHMARKS, BacktestResult
 from podium.steps.decisions.evaluate import Evaluated
 from podium.steps.decisions.promote import Promotion
@@ -98,7 +99,8 @@ def _sealed_test(
     """Figures of a forecast on the sealed test, and of its trades."""
     section = data.section
     test, trading = judged.evidence["test"], judged.evidence["backtest"]
-    p_value, looks = test.scalar("dm_p_value"), int(test.scalar("looks"))
+    looks = int(test.scalar("looks"))
+    adjusted = p_value_of_look(test.scalar("dm_p_value_one_sided"), looks)
     return {
         "target": section.target,
         "horizon": section.horizon,
@@ -109,8 +111,8 @@ def _sealed_test(
         "naive_method": test.notes["naive_method"],
         "test": (test.scalar("loss"), test.scalar("naive_loss")),
         "dm_statistic": finite_or_none(test.scalar("dm_statistic")),
-        "dm_p_value": finite_or_none(p_value),
-        "dm_p_adjusted": finite_or_none(min(1.0, p_value * looks)),
+        "dm_p_value": finite_or_none(test.scalar("dm_p_value")),
+        "dm_p_adjusted": finite_or_none(adjusted),
         "equity": _curves(project, trading),
         "trading": {
             who: {name: finite_or_none(value) for name, value in trading.part(who).items()}

@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from podium.arrays import Floats
-from podium.ledger import reads
 from podium.stats import diebold_mariano
 from podium.steps.evidence.comparison import by_period
-from podium.steps.evidence.looks import selection_bias_of
+from podium.steps.evidence.looks import count_configs, selection_bias_of
 from podium.steps.evidence.selection_bias import ranking
 from podium.steps.search import analysis_files
 from podium.steps.search.extend import extension_left
@@ -88,9 +87,7 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
     if tied and project.config.analyze.choose == SIMPLEST:
         chosen = min(tied, key=lambda one: baselines.rung_of(one, data.section.task))
     with project.ledger.reading() as tx:
-        looked_at = reads.count_tested_configs(
-            tx, data.slot, extension.tuned.split.validation_interval()
-        )
+        looked_at = count_configs(tx, data, extension.tuned.split.validation_interval())
         luck = selection_bias_of(
             project, data, tx, config_hash(chosen.family, chosen.config), naive, looked_at
         )

@@ -32,7 +32,7 @@ class BacktestStage(EvidenceStage):
         test = recorded.evidence(slot.project, slot.made.id)["test"]
         slot.say(
             f"{slot.made.id}: {test.notes['metric']} {test.scalar('loss'):.4g} on the sealed "
-            f"test, naive {test.scalar('naive_loss'):.4g}"
+            f"test, the baseline {test.scalar('naive_loss'):.4g}"
         )
 
 
