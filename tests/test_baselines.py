@@ -95,7 +95,7 @@ def test_the_best_of_two_families_is_the_reference_from_the_search_to_the_report
         judged = backtest(project, SLOT)
         for kind in ("validation", "test"):
             notes = judged.evidence[kind].notes
-            assert notes["naive_method"] == "blend share 0.8"
+            assert notes["naive_method"] == "blend (share 0.8)"
             assert json.loads(notes["reference"]) == BEST
         kept, _ = found_model(project, SLOT)
         assert baselines.to_dict(kept.reference) == BEST
@@ -116,7 +116,7 @@ def test_the_best_of_two_families_is_the_reference_from_the_search_to_the_report
         checked = {one.what: one.found for one in check_slot(project, SLOT).findings}
         assert "blend" in checked["baseline"]
     [page] = (two / "reports").rglob("*.md")
-    assert "Baseline: blend share 0.8." in page.read_text()
+    assert "Baseline: blend (share 0.8)." in page.read_text()
     assert {one.state for one in whole.outcomes[:5]} == {"up to date"}
 
 
@@ -147,7 +147,7 @@ def test_a_baseline_may_be_searched_as_a_family_of_the_slot_and_then_counts_as_a
         found = tune(project, SLOT)
         searched = {row.config_hash for row in found.trials}
         assert len(searched) == len(found.trials) == 4
-        assert len(found.baselines) == 8
+        assert len(found.baselines) == len(baselines.all_configs(found.data.tuning))
         assert found.reference.score <= found.best.score
         assert not {row.id for row in found.trials} & {row.id for row in found.baselines}
         extension = extend(project, SLOT)

@@ -12,16 +12,18 @@ import pytest
 import growing
 import ladder as ladders
 import projects
-from podium import artifact, registry
+from podium import artifact
 from podium.cli.main import run as podium
 from podium.errors import NotFoundError, UsageError
 from podium.ledger import forecasts, reads
+from podium.split import Windows
 from podium.stats import block_bootstrap_mean, diebold_mariano, panel_loss
 from podium.steps.evidence.drift import RECOMPUTED, STORED, training_drift
 from podium.steps.serving import shadow
 from podium.steps.serving.check_slot import WARNING, _difference, check_slot
 from podium.steps.serving.forecast_log import served_models
 from podium.steps.serving.predict import predict, store_forecasts
+from podium.steps.trials import baselines
 from podium.steps.workspace.session import open_project
 from projects import SLOT, query, run_project
 
@@ -225,7 +227,7 @@ def test_too_few_outcomes_are_no_answer(root):
 
 
 def test_outcomes_are_joined_and_scored_as_by_hand(later):
-    """Losses, naive and their difference, from the bars and the naive method's definition."""
+    """Losses, those of the baseline and their difference, from the bars."""
     kept_until_now(later)
     found = checked(later)
     with open_project(later) as project:
@@ -238,14 +240,12 @@ def test_outcomes_are_joined_and_scored_as_by_hand(later):
         [[rows[t, str(at)] for t in view.tickers] for at in view.times[first : first + len(truth)]]
     )
     stop = int(np.searchsorted(view.times, champion.trained_until)) + 1
-    told = finding(found, "baseline").found
-    method = told.partition("of the baseline naive ")[2].split(",")[0].split(" ")[0]
-    values = registry.load("families", "naive").METHODS[method](view)
-    known = view.until(stop)
-    bars = slice(known.first_bar, known.last_labelled + 1)
-    offset = np.mean(known.target[bars] - values[bars]) if "debiased" in told else 0.0
-    naive = values[first : first + len(truth)] + offset
-    losses = [((truth - said) ** 2).mean(axis=1) for said in (mine, naive)]
+    reference = baselines.from_notes(champion.judged["test"].notes)
+    assert f"of the baseline {baselines.label_of(reference)}" in finding(found, "baseline").found
+    model = baselines.fit(reference, baselines.labelled(view.until(stop)))
+    newer = Windows.of(view.blind(), np.arange(first, first + len(truth)))
+    theirs = model.predict(newer).mean.reshape(truth.shape)
+    losses = [((truth - values) ** 2).mean(axis=1) for values in (mine, theirs)]
     figures = finding(found, "baseline").figures
     assert figures["newer_bars"] == len(truth) == 78
     assert figures["newer_loss"] == pytest.approx(losses[0].mean())

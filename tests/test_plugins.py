@@ -28,6 +28,7 @@ from podium.steps.data import bars as _task
 from podium.steps.decisions.backtest import backtest
 from podium.steps.pipeline.run import run
 from podium.steps.search import tune
+from podium.steps.trials import baselines
 from podium.steps.trials.context import begin_study
 from podium.steps.workspace.session import open_project
 from podium.tasks import forecast
@@ -188,7 +189,7 @@ def test_a_project_of_its_own_members_goes_from_bars_to_a_champion(project, runn
     with open_project(project, settings={"runner.name": runner, "runner.jobs": 2}) as opened:
         run(opened)
     trials = query(project, "SELECT family, state, reason, config FROM trial")
-    assert {row["family"] for row in trials} == {"mean", "naive"}
+    assert {row["family"] for row in trials} == {"mean", *baselines.families("forecast")}
     assert {row["state"] for row in trials} == {"complete"}
     # What resolves it need not have run the project: a process that starts afresh.
     plugin.use(None)

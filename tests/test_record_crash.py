@@ -11,6 +11,7 @@ import failpoints
 import projects
 import quick
 from crash_rounds import ANY, kill_all, show
+from podium.steps.trials import baselines
 from projects import query
 
 pytestmark = pytest.mark.slow
@@ -83,13 +84,14 @@ class Series(crash_rounds.Series):
         assert self.logged <= set(names)
         assert len(set(names)) == len(names)
         # An end is there with all its epochs and results, or not at all.
-        for table, of_quick, of_naive, of_logged in (("score", 7, 1, 0), ("result", 5, 3, 1)):
+        for table, of_quick, of_baseline, of_logged in (("score", 7, 1, 0), ("result", 5, 3, 1)):
             counted = query(
                 self.root,
                 f"""SELECT t.family, t.state, count(r.trial_id) AS n FROM trial t
                     LEFT JOIN {table} r ON r.trial_id = t.id GROUP BY t.id, t.family, t.state""",
             )
-            wanted = {quick.NAME: of_quick, "naive": of_naive, "toto": of_logged}
+            wanted = dict.fromkeys(baselines.families("forecast"), of_baseline)
+            wanted |= {quick.NAME: of_quick, "toto": of_logged}
             for row in counted:
                 whole = wanted[row["family"]] if row["state"] == "complete" else 0
                 assert row["n"] == whole, (table, row)

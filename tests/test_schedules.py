@@ -20,7 +20,7 @@ from podium.steps.search.extend import _top
 from podium.steps.search.grid import grid
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune, tuned
-from podium.steps.trials import finalists
+from podium.steps.trials import baselines, finalists
 from podium.steps.workspace.session import open_project
 from podium.trial import State
 from projects import SLOT, Saying, outcome, query
@@ -76,7 +76,10 @@ def seen(found):
 
 
 def states(root):
-    rows = query(root, "SELECT state, count(*) AS n FROM trial WHERE family != 'naive' GROUP BY 1")
+    beside = baselines.families("forecast")
+    rows = query(
+        root, f"SELECT state, count(*) AS n FROM trial WHERE family NOT IN {beside} GROUP BY 1"
+    )
     return {row["state"]: row["n"] for row in rows}
 
 

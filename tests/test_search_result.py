@@ -14,6 +14,7 @@ from podium.steps.search.grid import grid
 from podium.steps.search.results import SHOWN
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune, tuned
+from podium.steps.trials import baselines
 from podium.steps.workspace.session import open_project
 from projects import SLOT
 
@@ -79,7 +80,8 @@ def test_every_search_of_a_slot_is_the_same_kind_of_value(root):
         assert len(frame) == len(found.trials) + len(found.baselines)
         assert frame["feasible"].dtype == "boolean"
         assert found.best.id == found.ranked[0].id
-        assert f"against {number(found.reference.score)} of naive" in found.sentence
+        reference = f"{number(found.reference.score)} of {baselines.label_of(found.reference)}"
+        assert f"against {reference}" in found.sentence
         assert found.sentence in found._repr_html_()
         shown = found.rows()
         assert [row["trial"] for row in shown] == [
