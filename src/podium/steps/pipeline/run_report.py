@@ -147,8 +147,8 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
             if name in evidence.scalars and name != metric
         },
         "distinguishable": f"Evaluated on {evidence.notes['data']}: macro-F1 "
-        f"{evidence.scalar('macro_f1'):.4g}, the naive rule's "
-        f"{evidence.scalar('naive_macro_f1'):.4g}.",
+        f"{evidence.scalar('macro_f1'):.4g}, the baseline "
+        f"{evidence.notes['naive_method']} {evidence.scalar('naive_macro_f1'):.4g}.",
         "commands": commands if promotion.stage is not Stage.CHAMPION else commands[:1],
     }
 
