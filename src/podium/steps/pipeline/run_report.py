@@ -9,7 +9,6 @@ from typing import Any
 from podium.decision import Stage
 from podium.evidence import Evidence
 from podium.ledger import reads
-from podium.portfolio import periods_per_year
 from podium.record import finite_or_none
 from podium.render import values
 from podium.steps.decisions.backtest import BENCHMARKS, BacktestResult
@@ -164,7 +163,7 @@ def luck_rows(analysis: Analysis) -> list[values.SelectionBiasRow]:
     ]
     if luck.basis == "returns":
         assert isinstance(data, SlotData)
-        a_year = math.sqrt(periods_per_year(data.tuning.times))
+        a_year = math.sqrt(data.periods_per_year)
         best = "per year, of the best of that many configs without skill"
         exceeds = "probability that the true Sharpe ratio exceeds the expected maximum"
         figures += [
