@@ -1,16 +1,21 @@
 """What podium.toml says about trading reaches the kernel; what it does not say changes nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from podium import config
 from podium.errors import UsageError
-from podium.portfolio import Impact, Limits, Rates, simulate
-from podium.sections import BacktestSection
+from podium.portfolio import Impact, Limits, Rates, periods_per_year, simulate, summary
+from podium.prediction import Prediction
+from podium.sections import BacktestSection, SlotSection
 from podium.steps.data.bars import slot_data
 from podium.steps.decisions.backtest import _notes, judge_inputs
-from podium.steps.evidence.trading import run_backtest
+from podium.steps.evidence.trading import run_backtest, trade
 from podium.steps.workspace.session import open_project
+from podium.tasks.forecast import SlotData, view_of
+from podium.testing.series import bars
 from projects import SLOT, small_project
 
 TERMS = {
@@ -87,3 +92,18 @@ def test_a_term_out_of_bounds_is_refused_where_it_is_read(key, value, text, tmp_
     root = small_project(tmp_path, backtest={key: value})
     with pytest.raises(UsageError, match=text):
         config.load(root, environ={})
+
+
+def test_the_bars_a_year_are_those_of_the_dataset_and_not_of_a_short_test(tmp_path):
+    slot = SlotSection(dataset="d", target="return", horizon=1, features=("log_return",), window=8)
+    every_day = np.arange("2020-01-05", "2020-10-31", dtype="datetime64[D]")
+    assert np.is_busday(every_day[-3:]).all()
+    whole = replace(bars(300), times=every_day.astype("datetime64[s]"))
+    data = SlotData("d/D/return", slot, whole, view_of(whole, slot), test_start=297)
+    assert periods_per_year(data.view.times[297:]) == 252
+    assert data.periods_per_year == 365
+    with open_project(small_project(tmp_path / "p")) as project:
+        forecast = Prediction.of(data.test_windows, np.ones(len(data.test_windows)))
+        backtests = trade(project, data, forecast, forecast)
+    equity = backtests.results["candidate"]
+    assert backtests.scalars()["candidate:turnover"].value == summary(equity, 365)["turnover"]

@@ -121,14 +121,14 @@ def test_the_candidate_is_judged_on_the_sealed_file_alone(root):
     assert len(data.whole().train) == trained == len(data.dataset)
 
 
-def test_a_rule_that_is_better_is_named_by_the_gate_that_refuses(root, capsys):
+def test_a_baseline_that_is_better_is_named_by_the_gate_that_refuses(root, capsys):
     [row] = query(root, "SELECT id FROM candidate")
     place = ["--project", str(root)]
     assert podium(["sign", row["id"], "--reason", "seen", *place]) == 0
     # Trained for three epochs it knows less than the rule that draws the last step on.
     assert podium(["promote", row["id"], *place]) == 4
     told = capsys.readouterr()
-    assert "of the naive rule, which is not an improvement" in told.out
+    assert "of the baseline naive trend, which is not an improvement" in told.out
     assert "signed by" in told.out
     for verb in ("extend", "analyze", "finalize"):
         assert podium([verb, SLOT, *place]) == 0

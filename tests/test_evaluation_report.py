@@ -37,7 +37,7 @@ def answers(truth, skill, rng):
 
 @pytest.fixture(scope="module")
 def evaluated():
-    """Four classes, one of them never there, with a champion and a naive rule."""
+    """Four classes, one of them never there, with a champion and a baseline."""
     rng = np.random.default_rng(0)
     truth = rng.choice(4, size=600, p=[0.8, 0.12, 0.08, 0])
     x = rng.normal(size=(600, 10, 2)).astype(np.float32)
@@ -202,7 +202,7 @@ def test_every_drawing_of_a_page_is_well_formed_and_tells_what_it_shows(evaluate
         assert "nan" not in re.sub(r"<(title|desc|text)[^>]*>.*?</\1>", "", chart)
 
 
-def test_a_page_has_the_matrix_the_differences_and_the_naive_rule_as_tables(evaluated, files):
+def test_a_page_has_the_matrix_the_differences_and_the_baseline_as_tables(evaluated, files):
     document, report = files["evaluation.html"].decode(), evaluated
     for count in report.model.confusion.ravel().tolist():
         assert f">{count} (" in document or f">{count}<" in document
@@ -247,13 +247,13 @@ def test_where_nothing_is_wrong_there_is_no_worst_error():
     [
         (0.0, 0.0, "pass", "Better than the champion."),
         (9.0, 0.0, "fail", "Worse than the champion."),
-        (0.0, 9.0, "wait", "Not better than the naive rule"),
-        (None, 9.0, "fail", "Below the naive rule."),
+        (0.0, 9.0, "wait", "Not better than the baseline"),
+        (None, 9.0, "fail", "Below the baseline."),
         (None, 0.0, "same", "No champion yet."),
         (2.5, 0.0, "wait", "No clear difference."),
     ],
 )
-def test_the_verdict_weighs_champion_and_naive_rule(evaluated, champion, naive, sign, words):
+def test_the_verdict_weighs_champion_and_baseline(evaluated, champion, naive, sign, words):
     rng = np.random.default_rng(5)
     other = None if champion is None else answers(evaluated.truth, champion, rng)
     document = evaluation_page(

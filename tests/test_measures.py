@@ -124,15 +124,51 @@ def test_a_measure_refuses_a_year_without_bars(measure):
         measure([0.1, 0.2], 0)
 
 
-def test_bars_a_year_come_from_the_calendar_and_not_from_a_guess():
+def hours_of(dates, first, last):
+    """Hourly bars of each date, from an hour to another."""
+    hours = dates.astype("datetime64[h]")[:, np.newaxis] + np.arange(first, last + 1)
+    return hours.ravel()
+
+
+def test_bars_a_year_come_from_the_calendar_of_the_bars():
     days = np.arange("2010-01-01", "2020-01-01", dtype="datetime64[D]")
     weekdays = days[np.is_busday(days)]
     hours = np.arange("2020-01-01T00", "2021-01-01T00", dtype="datetime64[h]")
-    assert periods_per_year(days) == pytest.approx(365.25)
-    assert periods_per_year(weekdays) == pytest.approx(260.9, abs=0.1)
-    assert periods_per_year(weekdays.astype("datetime64[ns]")) == periods_per_year(weekdays)
-    assert periods_per_year(hours) == pytest.approx(8766.0)
+    assert periods_per_year(days) == 365
+    assert periods_per_year(weekdays) == 252
+    assert periods_per_year(weekdays.astype("datetime64[ns]")) == 252
+    assert periods_per_year(hours) == pytest.approx(24 * 365)
+    assert periods_per_year(hours_of(weekdays, 14, 20)) == pytest.approx(7 * 252)
     assert periods_per_year(days[::7]) == pytest.approx(52.18, abs=0.01)
+    months = np.arange("2010-01", "2020-01", dtype="datetime64[M]").astype("datetime64[D]")
+    assert periods_per_year(months) == pytest.approx(12, abs=0.01)
+    # Currencies: from Sunday evening to Friday evening.
+    open_ = (hours.astype(int) + 3 * 24) % 168
+    currencies = hours[(open_ < 4 * 24 + 22) | (open_ >= 6 * 24 + 22)]
+    assert periods_per_year(currencies) == pytest.approx(120 * 365 / 7)
+
+
+def test_a_few_days_have_the_bars_a_year_of_a_whole_year():
+    days = np.arange("2020-01-01", "2021-01-01", dtype="datetime64[D]")
+    weekdays = days[np.is_busday(days)]
+    for n in (2, 3, 5, 8, 60):
+        for first in range(10):
+            few = weekdays[first : first + n]
+            assert periods_per_year(few) == 252
+            assert periods_per_year(hours_of(few, 14, 20)) == pytest.approx(7 * 252)
+    for n in (7, 12, 60):
+        assert periods_per_year(days[3 : 3 + n]) == 365
+        assert periods_per_year(hours_of(days[3 : 3 + n], 0, 23)) == pytest.approx(24 * 365)
+
+
+def test_holidays_half_days_and_another_week_do_not_change_the_bars_a_year():
+    days = np.arange("2020-01-01", "2020-06-01", dtype="datetime64[D]")
+    weekdays = days[np.is_busday(days)]
+    assert periods_per_year(np.delete(weekdays, [2, 17, 40])) == 252
+    half = hours_of(weekdays, 14, 20)
+    assert periods_per_year(np.delete(half, [4, 5, 6])) == pytest.approx(7 * 252)
+    sunday_to_thursday = days[np.is_busday(days, weekmask="1111001")]
+    assert periods_per_year(sunday_to_thursday) == 252
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ class Rule(ClassModel):
 
 
 class RuleFamily(Classifier):
-    """Naive classification rules, the baseline of trained networks.
+    """Naive classification rules, baselines of trained networks.
 
     Notes
     -----

@@ -1,20 +1,20 @@
-"""Does the candidate classify better than the slot's champion, and than a naive rule?
+"""Does the candidate classify better than the slot's champion, and than the best baseline?
 
 Asks
 ----
 Whether the candidate's macro-F1 is higher than the champion's on the same samples, and higher than
-that of the naive rule that was best on validation.
+that of the baseline that was best on validation.
 
 Why
 ---
 Macro-F1 gives every class the same weight, so rare classes count. A comparison with the champion's
-old figure on other data is not valid, and a network must beat a rule of three numbers.
+old figure on other data is not valid, and a network must beat a model of a few weights.
 
 Passes when
 -----------
-Its macro-F1 is above the naive rule's, and, if the slot has a champion, above the champion's by
+Its macro-F1 is above the baseline's, and, if the slot has a champion, above the champion's by
 more than ``improvement`` (0). The finding has the p-value of the difference, which shows whether it
-is significant. ``above_naive`` (1) set to 0 omits the naive rule.
+is significant. ``above_baseline`` (1) set to 0 omits the baseline.
 
 Refuses when
 ------------
@@ -33,15 +33,16 @@ from podium.decision import Result
 from podium.gates._base import Case
 
 NEEDS = ("evaluation",)
-LIMITS = {"improvement": 0.0, "above_naive": 1.0}
+LIMITS = {"improvement": 0.0, "above_baseline": 1.0}
 
 
 def judge(case: Case) -> tuple[Result, str]:
-    """Compare macro-F1 with the naive rule's, then with the champion's."""
+    """Compare macro-F1 with the baseline's, then with the champion's."""
     evaluation = case.candidate["evaluation"]
-    mine, naive = evaluation.scalar("macro_f1"), evaluation.scalar("naive_macro_f1")
-    finding = f"its macro-F1 is {mine:.4g} against {naive:.4g} of the naive rule"
-    if case.limits["above_naive"] and not mine > naive:
+    mine, baseline = evaluation.scalar("macro_f1"), evaluation.scalar("naive_macro_f1")
+    name = evaluation.notes["naive_method"]
+    finding = f"its macro-F1 is {mine:.4g} against {baseline:.4g} of the baseline {name}"
+    if case.limits["above_baseline"] and not mine > baseline:
         return Result.REFUSE, f"{finding}, which is not an improvement"
     if not case.holder:
         return Result.PASS, f"{finding}; the slot has no champion"

@@ -11,20 +11,30 @@ from podium.errors import DataError, UsageError
 from podium.portfolio.result import Backtest, Trades
 
 DAYS_PER_YEAR = 365.25
+WORKDAYS = 5
+# A median gap of more days between bars is that of weeks or months.
+LONGEST_DAILY_GAP = 4
+# Fewer dates of a weekday do not show that an exchange is closed on it: they may be holidays.
+FEW = 3
 
 
 def periods_per_year(times: ArrayLike) -> float:
-    """Bars in a year of 365.25 days, from the times of the bars.
+    """Bars in a year, from the calendar that the times of the bars imply.
 
     Parameters
     ----------
     times : (T,) datetime64, T >= 2
-        Time of each bar, strictly ascending.
+        Time of each bar, strictly ascending; best all bars of a dataset, since a few days may lack
+        a weekend.
 
     Returns
     -------
     float > 0
-        Bar intervals over the years they span: about 252 for trading days, 365.25 for all days.
+        Bars in the usual week x 252 / 5 if at most five weekdays have bars, else x 365 / 7: 252
+        for trading days, 365 for all days, 252 x 7 for seven bars a day. The usual week has the
+        weekdays of which more than half have bars, and Monday to Friday if there are fewer than
+        three of them. A weekday has the median number of bars of its dates. Bars of more than
+        four days: intervals over the years of 365.25 days that they span.
 
     Raises
     ------
@@ -33,12 +43,30 @@ def periods_per_year(times: ArrayLike) -> float:
 
     Examples
     --------
-    >>> periods_per_year(np.arange("2020-01-01", "2024-01-02", dtype="datetime64[D]"))
-    365.25
+    >>> periods_per_year(np.arange("2020-01-06", "2020-01-11", dtype="datetime64[D]"))
+    252.0
+    >>> periods_per_year(np.arange("2020-01-01", "2020-02-01", dtype="datetime64[D]"))
+    365.0
     """
     stamps = require_times(times)
-    days = float((stamps[-1] - stamps[0]) / np.timedelta64(1, "D"))
-    return (stamps.size - 1) / (days / DAYS_PER_YEAR)
+    gaps = np.diff(stamps) / np.timedelta64(1, "D")
+    if np.median(gaps) > LONGEST_DAILY_GAP:
+        return float(gaps.size / (gaps.sum() / DAYS_PER_YEAR))
+    dates, counts = np.unique(stamps.astype("datetime64[D]"), return_counts=True)
+    weekdays = _weekdays(dates)
+    in_span = np.bincount(_weekdays(np.arange(dates[0], dates[-1] + 1)), minlength=7)
+    usual = 2 * np.bincount(weekdays, minlength=7) > in_span
+    usual |= (np.arange(7) < WORKDAYS) & (in_span < FEW)
+    of_day = [counts[weekdays == k] for k in np.flatnonzero(usual)]
+    # A weekday without any date has the bars of the others.
+    bars_per_week = sum(float(np.median(known if known.size else counts)) for known in of_day)
+    return bars_per_week * (252 / 5 if len(of_day) <= WORKDAYS else 365 / 7)
+
+
+def _weekdays(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Weekday of each date, 0 for Monday; 1970-01-01 was a Thursday."""
+    weekdays: NDArray[np.int64] = (dates.astype(np.int64) + 3) % 7
+    return weekdays
 
 
 def require_times(times: ArrayLike) -> NDArray[np.datetime64]:

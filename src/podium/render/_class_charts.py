@@ -203,7 +203,7 @@ def _square(
         )
     (x0, y0), (x1, y1) = chance
     rule = f"M{across(x0):.1f} {up(y0):.1f}L{across(x1):.1f} {up(y1):.1f}"
-    # Dotted, since the naive rule is dashed.
+    # Dotted, since the baseline is dashed.
     dotted = f'stroke="{marks.COLOUR["muted"]}" stroke-dasharray="1 4" stroke-linecap="round"'
     parts.append(f'<path d="{rule}" fill="none" {dotted}/>')
     for _, role, x, y in reversed(lines):

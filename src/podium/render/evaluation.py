@@ -93,7 +93,7 @@ class EvaluationReport:
     feature_names : sequence of str, length F
     cost : (K, K) number, optional
     champion, naive, parent : (N, K) float, optional
-        Probabilities of the champion, the naive rule and the parent on the same samples.
+        Probabilities of the champion, the best baseline and the parent on the same samples.
     champion_name, naive_name, parent_name : str
         Their names in sentences.
     seed : int
@@ -114,7 +114,7 @@ class EvaluationReport:
     champion: Floats | None = None
     naive: Floats | None = None
     champion_name: str = "the champion"
-    naive_name: str = "the naive rule"
+    naive_name: str = "the baseline"
     seed: int = 0
     parent: Floats | None = None
     parent_name: str = "its parent"
@@ -153,8 +153,12 @@ class EvaluationReport:
     @property
     def classifiers(self) -> list[DrawnClassifier]:
         """Classifiers of the charts, the model first."""
-        roles: dict[str, Role] = {"model": "candidate", "champion": "reference", "naive": "naive"}
-        return [DrawnClassifier(n, roles[n], one) for n, one in self.figures.items() if n in roles]
+        drawn: dict[str, tuple[str, Role]] = {
+            "model": ("model", "candidate"),
+            "champion": ("champion", "reference"),
+            "naive": ("baseline", "naive"),
+        }
+        return [DrawnClassifier(*drawn[n], one) for n, one in self.figures.items() if n in drawn]
 
     @cached_property
     def differences(self) -> ClassDifferences | None:
@@ -280,16 +284,16 @@ def _about(report: EvaluationReport) -> str:
 
 
 def _verdict(report: EvaluationReport) -> tuple[str, str, str]:
-    """Sign, verdict and sentence on macro-F1 against the champion, else against the naive rule."""
+    """Sign, verdict and sentence on macro-F1 against the champion, else against the baseline."""
     model, naive = report.model, report.figures.get("naive")
     beaten = not naive or model.macro_f1 > naive.macro_f1
-    sentence = "" if beaten else "Not better than the naive rule: "
+    sentence = "" if beaten else "Not better than the baseline: "
     sentence += f"macro-F1 {number(model.macro_f1)}"
     if naive:
         sentence += f", {report.naive_name} {number(naive.macro_f1)}"
     differences = report.differences
     if not differences:
-        words = "No champion yet" if beaten else "Below the naive rule"
+        words = "No champion yet" if beaten else "Below the baseline"
         return "same" if beaten else "fail", words, f"{_capital(sentence)}."
     sentence += (
         f", {report.champion_name} {number(report.figures['champion'].macro_f1)}; "
@@ -314,7 +318,7 @@ def _overall(report: EvaluationReport) -> Block:
         if name in figures[0]
     ]
     after = [f"Champion: {report.champion_name}."] if report.champion is not None else []
-    after += [f"Naive: {report.naive_name}."] if report.naive is not None else []
+    after += [f"Baseline: {report.naive_name}."] if report.naive is not None else []
     empty = "A class without samples counts as 0 in macro-F1 and is excluded from the macro areas."
     after.append(empty)
     return Block("All figures", ["figure", *(j.name for j in report.classifiers)], rows, after)

@@ -27,7 +27,7 @@ HOLDS = "sequences"
 NEEDS = ()
 TAKES = ("baselines",)
 STAGES = ("tune", "extend", "analyze", "finalize", "validation", "evaluate", "promote")
-BASELINES = ("naive",)
+BASELINES = ("naive", "logistic")
 WORDS = ("classifies", "into {classes}, from up to {window} steps of {features}")
 POLICIES: Mapping[str, Policy] = {
     "classify": {

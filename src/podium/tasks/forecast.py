@@ -17,6 +17,7 @@ from podium.dataset import Dataset
 from podium.errors import DataError
 from podium.hashing import digest
 from podium.index import Index
+from podium.portfolio import periods_per_year
 from podium.prediction import Prediction
 from podium.registry import Direction
 from podium.sections import SlotSection
@@ -165,6 +166,11 @@ class SlotData(TaskData):
     def test_windows(self) -> Windows:
         """Windows of the sealed test with a known target."""
         return Windows.of(self.view, self.test_bars).labelled()
+
+    @cached_property
+    def periods_per_year(self) -> float:
+        """Bars in a year, by the calendar of all bars of the dataset."""
+        return periods_per_year(self.dataset.times)
 
     @property
     def test_interval(self) -> tuple[str, str]:

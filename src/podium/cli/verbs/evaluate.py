@@ -1,4 +1,4 @@
-"""Judge: evaluate a classifier beside naive and the champion, and write a bundle for reviewers.
+"""Judge: evaluate a classifier beside baseline and champion, and write a bundle for reviewers.
 
 Example: podium evaluate glucose/class
 """

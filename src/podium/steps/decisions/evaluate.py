@@ -7,7 +7,7 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podium import __version__, artifact
+from podium import __version__, artifact, registry
 from podium.arrays import Floats
 from podium.candidate import Candidate, manifest_bytes
 from podium.classifier import LoadedClassifier
@@ -53,6 +53,7 @@ from podium.steps.workspace.project import Project
 from podium.steps.workspace.verb import on_candidate
 from podium.study import Study
 from podium.tasks.classify import ClassData
+from podium.trial import State
 
 KIND, OTHER, AGAINST = "evaluation", "evaluation_other", "against_champion"
 FOLDER = Path("artifacts") / "evaluations"
@@ -84,8 +85,8 @@ class Evaluated(Answer):
     folder : Path
         Folder of the bundle.
     report : EvaluationReport
-        Every figure of the candidate, of the naive rule that was best on validation, and of the
-        champion and the parent.
+        Every figure of the candidate, of the best baseline on validation, and of the champion and
+        the parent.
     against : Evidence, or None
         Comparison with the slot's champion on the same samples.
     improvement : Evidence, or None
@@ -104,12 +105,12 @@ class Evaluated(Answer):
 
     @property
     def sentence(self) -> str:
-        """Macro-F1 of the candidate against the naive rule and the champion."""
+        """Macro-F1 of the candidate against the best baseline and the champion."""
         notes = self.evidence.notes
         score = against(
             self.report.model.macro_f1,
             self.report.figures["naive"].macro_f1,
-            f"the naive rule ({notes['naive_method']})",
+            f"the baseline {notes['naive_method']}",
             lower_is_better=False,
         )
         champion = ""
@@ -204,10 +205,11 @@ def evaluate(
     cost: NDArray[Any] | None = None,
     attach: Path | None = None,
 ) -> Evaluated:
-    """Judge a classifier on samples, beside the naive rule, the champion and its parent.
+    """Judge a classifier on samples, beside the best baseline, the champion and its parent.
 
     On the slot's own evaluation data (``evaluation`` of its dataset, else its validation samples)
-    the result is evidence that gates read; on other data it is evidence of another kind.
+    the result is evidence that gates read; on other data it is evidence of another kind. It has
+    every figure of the baseline that was best on validation, and the macro-F1 of all baselines.
 
     Parameters
     ----------
@@ -251,7 +253,9 @@ def evaluate(
         probabilities, producer = _attached(attach, judged, probabilities), "attached"
     study = Study(candidate.study_id or "", candidate.slot, {})
     context = StudyContext(project, study, own, own.split)
-    reference = baselines.best(baselines.rows_of(context), own, "train")
+    rows = baselines.rows_of(context)
+    reference = baselines.best(rows, own, "train")
+    naive = _baseline_probabilities(rows, own, judged)
     rival = recorded.rival(project, candidate)
     parent = recorded.candidate(project, candidate.parent_id) if candidate.parent_id else None
     name = _run_name(project, candidate) + ("" if judged.official else f"-{judged.fingerprint[:8]}")
@@ -275,8 +279,8 @@ def evaluate(
         lengths=lengths,
         feature_names=own.dataset.feature_names,
         cost=cost,
-        naive=_naive_probabilities(reference, own, judged),
-        naive_name=f"the naive rule ({baselines.label_of(reference)})",
+        naive=naive[baselines.label_of(reference)],
+        naive_name=f"the baseline {baselines.label_of(reference)}",
         **_report_arguments(project, "champion", rival, own, judged),
         **_report_arguments(project, "parent", parent, own, judged),
     )
@@ -296,7 +300,10 @@ def evaluate(
             kind,
             producer,
             dataset=judged.fingerprint,
-            scalars=_scalars(report.model, report.figures["naive"]),
+            scalars={
+                **_scalars(report.model, report.figures["naive"]),
+                **_macro_f1_of_each(judged, naive),
+            },
             series=put_arrays(project, tx, _arrays(judged, probabilities)),
             notes=notes,
         )
@@ -420,12 +427,23 @@ def _require_unseen(project: Project, candidate: Candidate, judged: EvaluationDa
     DataError.raise_for(problems)
 
 
-def _naive_probabilities(reference: TrialRow, data: ClassData, judged: EvaluationData) -> Floats:
-    """Probabilities of a baseline fitted on the training samples."""
-    train = Subset(data.dataset, data.split.folds[0].train)
-    model = baselines.fit(reference, train, "classify")
-    probabilities: Floats = model.predict(judged.samples.blind()).probabilities
-    return probabilities
+def _baseline_probabilities(
+    rows: Sequence[TrialRow], data: ClassData, judged: EvaluationData
+) -> dict[str, Floats]:
+    """Probabilities of every complete baseline, fitted on the training samples, by its name."""
+    train, samples = Subset(data.dataset, data.split.folds[0].train), judged.samples.blind()
+    complete = [row for row in rows if row.state is State.COMPLETE]
+    models = {baselines.label_of(row): baselines.fit(row, train, "classify") for row in complete}
+    return {name: model.predict(samples).probabilities for name, model in models.items()}
+
+
+def _macro_f1_of_each(judged: EvaluationData, answers: Mapping[str, Floats]) -> dict[str, Scalar]:
+    """Macro-F1 of every baseline, such as ``baseline_macro_f1:logistic``."""
+    score = registry.load("metrics", "macro_f1").score
+    return {
+        f"baseline_macro_f1:{name}": Scalar(score(judged.truth, probabilities), "", "max")
+        for name, probabilities in answers.items()
+    }
 
 
 def _report_arguments(

@@ -20,7 +20,7 @@ from podium.evidence import Evidence, Scalar
 from podium.index import Index
 from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
-from podium.portfolio import periods_per_year, summary
+from podium.portfolio import summary
 from podium.prediction import Prediction
 from podium.sections import BacktestSection
 from podium.split import Fold, Split, Windows
@@ -92,7 +92,7 @@ def _evidence(project: Project, entry: JudgedModel) -> Callable[[Transaction], l
         on_time = order_bars(len(weights), data.view.horizon)[:, None]
         result = run_backtest(project, data, np.where(on_time, weights, np.nan))
         curves[name] = result.equity / result.equity[0]
-        scalars |= measure_scalars(name, summary(result, periods_per_year(times)))
+        scalars |= measure_scalars(name, summary(result, data.periods_per_year))
     curves |= {"loss": pair.losses.astype(np.float32), "index": Index.of(windows).pack()}
     notes = {
         "metric": metric,

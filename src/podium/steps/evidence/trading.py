@@ -10,7 +10,7 @@ import numpy as np
 from podium import registry
 from podium.arrays import Floats, Mask, Times
 from podium.evidence import Scalar
-from podium.portfolio import Backtest, periods_per_year, simulate, summary
+from podium.portfolio import Backtest, simulate, summary
 from podium.prediction import Prediction
 from podium.steps.evidence.terms import trading_terms
 from podium.steps.workspace.project import Project
@@ -46,17 +46,19 @@ class PortfolioBacktests:
     ----------
     times : (T,) datetime64[s]
     results : mapping of name to Backtest
+    periods : float
+        Bars in a year.
     """
 
     times: Times
     results: Mapping[str, Backtest]
+    periods: float
 
     def scalars(self) -> dict[str, Scalar]:
         """Every measure of every portfolio, such as ``candidate:sharpe``."""
-        periods = periods_per_year(self.times)
         scalars: dict[str, Scalar] = {}
         for name, result in self.results.items():
-            scalars |= measure_scalars(name, summary(result, periods))
+            scalars |= measure_scalars(name, summary(result, self.periods))
         return scalars
 
     def curves(self) -> dict[str, np.ndarray]:
@@ -114,7 +116,7 @@ def trade(
         name: run_backtest(project, data, np.where(when[:, None], weights, np.nan))
         for name, (when, weights) in plans.items()
     }
-    return PortfolioBacktests(data.view.times[data.test_start :], results)
+    return PortfolioBacktests(data.view.times[data.test_start :], results, data.periods_per_year)
 
 
 def run_backtest(project: Project, data: SlotData, weights: Floats) -> Backtest:

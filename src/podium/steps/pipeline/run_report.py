@@ -9,7 +9,6 @@ from typing import Any
 from podium.decision import Stage
 from podium.evidence import Evidence
 from podium.ledger import reads
-from podium.portfolio import periods_per_year
 from podium.record import finite_or_none
 from podium.render import values
 from podium.stats import p_value_of_look
@@ -149,8 +148,8 @@ def _evaluation(data: TaskData, judged: Evaluated, promotion: Promotion) -> dict
             if name in evidence.scalars and name != metric
         },
         "distinguishable": f"Evaluated on {evidence.notes['data']}: macro-F1 "
-        f"{evidence.scalar('macro_f1'):.4g}, the naive rule's "
-        f"{evidence.scalar('naive_macro_f1'):.4g}.",
+        f"{evidence.scalar('macro_f1'):.4g}, the baseline "
+        f"{evidence.notes['naive_method']} {evidence.scalar('naive_macro_f1'):.4g}.",
         "commands": commands if promotion.stage is not Stage.CHAMPION else commands[:1],
     }
 
@@ -166,7 +165,7 @@ def luck_rows(analysis: Analysis) -> list[values.SelectionBiasRow]:
     ]
     if luck.basis == "returns":
         assert isinstance(data, SlotData)
-        a_year = math.sqrt(periods_per_year(data.tuning.times))
+        a_year = math.sqrt(data.periods_per_year)
         best = "per year, of the best of that many configs without skill"
         exceeds = "probability that the true Sharpe ratio exceeds the expected maximum"
         figures += [

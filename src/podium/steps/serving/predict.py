@@ -149,7 +149,7 @@ def predict(
     warn_of_drift(project, place.artifact_hash, model.manifest, view)
     prediction = model.predict(windows)
     unit = registry.load("targets", section.target).UNIT
-    a_year = periods_per_year(view.times) if len(view) > 1 else math.nan
+    a_year = periods_per_year(dataset.times) if len(dataset) > 1 else math.nan
     return Forecast(prediction, place.folder, rule, section.target, section.horizon, unit, a_year)
 
 

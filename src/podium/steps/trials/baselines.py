@@ -208,10 +208,14 @@ def label_of(one: Configured) -> str:
     ('drift', 'ridge (alpha 0.1)')
     >>> label_of(Reference("seasonal_naive", {"season": "week"}))
     'seasonal_naive (week)'
+    >>> [label_of(Reference("logistic", {"class_weights": w})) for w in ("none", "balanced")]
+    ['logistic', 'logistic (balanced)']
     """
     config = dict(one.config)
     method, debiased = config.pop("method", ""), config.pop("debias", False)
-    values = [v if isinstance(v, str) else short({name: v}) for name, v in config.items()]
+    values = [
+        v if isinstance(v, str) else short({name: v}) for name, v in config.items() if v != "none"
+    ]
     values += ["debiased"] * bool(debiased)
     return " ".join(
         filter(None, (one.family, str(method), f"({', '.join(values)})" * bool(values)))
