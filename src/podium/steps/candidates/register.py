@@ -251,10 +251,10 @@ def _validation(
     # Tickers of a day are averaged.
     days = Index.unpack(arrays[str(reference.index_hash)]).seconds
     losses = [by_period(arrays[name], days) for name in names]
-    ranked = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon)
     interval = validation_split(project, data).validation_interval()
     n_trials = reads.count_tested_configs(tx, data.slot, interval)
     luck = selection_bias_of(project, data, tx, trial.config_hash, reference, n_trials)
+    ranked = ranking(np.column_stack(losses[:-1]), losses[-1], data.view.horizon, n_trials)
     return evidence_about(
         candidate,
         "validation",

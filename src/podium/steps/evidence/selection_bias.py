@@ -39,13 +39,15 @@ class Ranking:
     against_naive : list of DieboldMariano
         Test of each config against naive.
     corrected : (M,) float
-        Their p-values after Holm's correction for M tests.
+        Their p-values after Holm's correction for all configs looked at.
     included : (M + 1,) bool
         Whether each is in the model confidence set; all are if undecidable. Naive is the last.
     p_values : (M + 1,) float
         Largest level at which each is still included; NaN if undecidable.
     reason : str
         Why the confidence set is undecidable.
+    horizon : int
+        Steps ahead; losses overlap by ``horizon - 1`` periods.
     """
 
     losses: Floats
@@ -54,10 +56,11 @@ class Ranking:
     included: Sequence[bool]
     p_values: Floats
     reason: str
+    horizon: int
 
     def intervals(self) -> list[BootstrapInterval]:
         """Block bootstrap interval of each mean loss; the last is naive's."""
-        return [block_bootstrap_mean(column) for column in self.losses.T]
+        return [block_bootstrap_mean(column, horizon=self.horizon) for column in self.losses.T]
 
     def scalars(self, chosen: int) -> dict[str, Scalar]:
         """Scalars of evidence about one config."""
@@ -76,7 +79,7 @@ class Ranking:
         return {"confidence_set_reason": self.reason}
 
 
-def ranking(losses: Floats, naive: Floats, horizon: int) -> Ranking:
+def ranking(losses: Floats, naive: Floats, horizon: int, looked_at: int) -> Ranking:
     """Rank configs and naive.
 
     Parameters
@@ -86,14 +89,16 @@ def ranking(losses: Floats, naive: Floats, horizon: int) -> Ranking:
     naive : (T,) float
         Loss of the best naive config in the same periods.
     horizon : int
-        Steps ahead, for Diebold-Mariano.
+        Steps ahead.
+    looked_at : int
+        Number of configs from which these were chosen on the same bars.
     """
     every = np.column_stack([losses, naive])
     tests = [diebold_mariano(column, naive, horizon) for column in losses.T]
-    corrected = holm([test.p_value for test in tests])
-    best = model_confidence_set(every)
+    corrected = holm([test.p_value for test in tests], of=max(looked_at, 1))
+    best = model_confidence_set(every, horizon=horizon)
     included = [bool(one) for one in best.included]
-    return Ranking(every, tests, corrected, included, best.p_values, best.reason or "")
+    return Ranking(every, tests, corrected, included, best.p_values, best.reason or "", horizon)
 
 
 @dataclass(frozen=True)

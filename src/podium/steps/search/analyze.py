@@ -95,7 +95,7 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
         )
     reference = extension.baselines[0]
     losses = [_by_period(c) for c in extension.configs]
-    ranked = ranking(np.column_stack(losses), _by_period(reference), data.horizon)
+    ranked = ranking(np.column_stack(losses), _by_period(reference), data.horizon, looked_at)
     return Analysis(
         extension=extension,
         chosen=chosen,
