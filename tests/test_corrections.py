@@ -9,13 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from podium.errors import DataError
+from podium.errors import DataError, UsageError
 from podium.stats import benjamini_hochberg, holm
 
 PROBABILITIES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30)
 
 
 def test_holm_by_hand():
+    assert holm([0.01, 0.04], of=5) == pytest.approx([0.05, 0.16])
+    assert holm([0.01, 0.04], of=1) == pytest.approx(holm([0.01, 0.04]))
+    with pytest.raises(UsageError, match="of is 0"):
+        holm([0.01], of=0)
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looped import looped
+from podium import portfolio
 from podium.errors import DataError, UsageError
+from podium.portfolio import Rates, simulate
 from podium.stats import (
     deflated_sharpe,
     deflated_sharpe_from_moments,
@@ -124,6 +126,27 @@ def test_no_record_is_long_enough_for_a_sharpe_ratio_that_is_not_above_the_bench
     assert math.isnan(min_track_record_length(1e-300, 0.0))
 
 
+@pytest.mark.parametrize("cash", [1.0, 3.7, 1e6])
+@pytest.mark.parametrize("rate", [0.03, 0.1, -0.01, 0.0])
+def test_interest_alone_has_no_sharpe_ratio(cash, rate):
+    times = np.arange("2015-01-01", "2019-01-01", dtype="datetime64[D]")
+    still = np.zeros((len(times), 1))
+    rates = Rates(times, cash=rate)
+    returns = simulate(still + 1.0, still, initial_cash=cash, rates=rates).returns[1:]
+    assert np.ptp(returns) < 1e-15
+    rounded = (1.0 + returns.mean()) * (1.0 + 2e-16 * np.tile([1, -1, 0], 400)) - 1.0
+    for constant in (returns, rounded):
+        assert math.isnan(sharpe_ratio(constant))
+        assert math.isnan(probabilistic_sharpe(constant))
+        assert math.isnan(deflated_sharpe(constant, n_trials=20, trial_sharpe_std=0.03))
+        assert math.isnan(portfolio.sharpe(constant, 252))
+        assert math.isnan(portfolio.sortino(constant, 252)) or rate < 0
+        assert math.isnan(portfolio.calmar(constant, 252)) or rate < 0
+        assert portfolio.volatility(constant, 252) == 0.0
+    few = returns + 1e-13 * np.random.default_rng(0).standard_normal(len(returns))
+    assert math.isfinite(sharpe_ratio(few))
+
+
 def test_forty_five_trials_need_five_years():
     assert round(min_backtest_length(45), 1) == 5.0
     assert min_backtest_length(45) < 2 * math.log(45)
@@ -174,7 +197,7 @@ def test_the_ratios_of_many_trials_are_those_of_each():
     assert sharpe_ratios(returns).tolist() == pytest.approx(each)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(3, 60), st.sampled_from([1e-300, 1e-3, 1.0, 1e300]))
+@given(st.integers(0, 2**32 - 1), st.integers(3, 60), st.sampled_from([1e-9, 1e-3, 1.0, 1e300]))
 def test_the_unit_of_the_returns_does_not_matter(seed, n, unit):
     returns = np.random.default_rng(seed).standard_normal(n)
     assert sharpe_ratio(unit * returns) == pytest.approx(sharpe_ratio(returns), rel=1e-9)

@@ -364,7 +364,7 @@ class TestedTrial(TestedConfig):
     prediction_hash: str | None
 
 
-def tested_trials(tx: Transaction, index_hash: str) -> list[TestedTrial]:
+def tested_trials(tx: Transaction, index_hash: str, *, with_baselines: bool) -> list[TestedTrial]:
     """Trials on exactly these windows that a study of the project looked at, in their order."""
     trial, study, link = schema.trial.c, schema.study.c, schema.study_trial.c
     rows = select(
@@ -372,7 +372,7 @@ def tested_trials(tx: Transaction, index_hash: str) -> list[TestedTrial]:
         [*fields(schema.trial, TestedTrial), study.slot],
         link.trial_id == trial.id,
         study.id == link.study_id,
-        link.phase.not_in(BASELINES),
+        sa.true() if with_baselines else link.phase.not_in(BASELINES),
         trial.state.in_([State.COMPLETE, State.PRUNED]),
         order=link.seq,
         index_hash=index_hash,

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from podium.arrays import least_deviation
 from podium.errors import DataError, UsageError
 from podium.portfolio.result import Backtest, Trades
 
@@ -93,6 +94,8 @@ def require_times(times: ArrayLike) -> NDArray[np.datetime64]:
 def sharpe(returns: ArrayLike, periods_per_year: float) -> float:
     """Sharpe ratio per year: mean over standard deviation; NaN for constant returns.
 
+    Returns within rounding of each other, such as interest alone, are constant.
+
     Parameters
     ----------
     returns : (T,) float
@@ -154,7 +157,9 @@ def sortino(returns: ArrayLike, periods_per_year: float) -> float:
     if not series.size:
         return math.nan
     downside = math.sqrt(float(np.mean(np.minimum(series, 0.0) ** 2)))
-    return _ratio(float(series.mean()), downside) * math.sqrt(scale)
+    # Below this, losses are rounding.
+    known = downside > least_deviation(series)
+    return _ratio(float(series.mean()), downside if known else 0.0) * math.sqrt(scale)
 
 
 def volatility(returns: ArrayLike, periods_per_year: float) -> float:
@@ -321,7 +326,9 @@ def calmar(returns: ArrayLike, periods_per_year: float) -> float:
     >>> round(calmar([0.2, -0.1], 2), 4)
     0.8
     """
-    return _ratio(cagr(returns, periods_per_year), -max_drawdown(returns))
+    fall = -max_drawdown(returns)
+    known = fall > least_deviation(_finite(returns))
+    return _ratio(cagr(returns, periods_per_year), fall if known else 0.0)
 
 
 def hit_rate(returns: ArrayLike, periods_per_year: float = math.nan) -> float:
@@ -578,8 +585,7 @@ def _series(values: ArrayLike, periods: float) -> tuple[NDArray[np.float64], flo
 
 
 def _varies(series: NDArray[np.float64]) -> bool:
-    # By the values: the standard deviation of a constant may be a rounding error, not 0.
-    return series.size > 1 and float(series.min()) != float(series.max())
+    return series.size > 1 and bool(series.std(ddof=1) > least_deviation(series))
 
 
 def _ratio(above: float, below: float) -> float:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 from podium.arrays import Floats
 from podium.errors import UsageError
-from podium.stats._checks import number, one_of
+from podium.stats._checks import number, one_of, whole
 from podium.stats.block_length import Method, optimal_block_length
 from podium.stats.diebold_mariano import FEWEST_PERIODS
 
@@ -20,8 +22,20 @@ NUMBERS_AT_ONCE = 4_000_000
 """Counts of drawn samples in memory at a time."""
 
 
-def block_length(block: float | None, n: int, columns: Floats, method: Method) -> float:
-    """Configured block length, or the mean optimal length of the columns; 1 to n."""
+def block_length(
+    block: float | None,
+    n: int,
+    columns: Floats,
+    method: Method,
+    horizon: int,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Length of the blocks, 1 to n, and the factor of the resamples' distance from the estimate.
+
+    A configured length has the factor 1. Otherwise the length is the mean optimal one of the
+    columns, at least 2h - 1 for periods that overlap by h - 1.
+    """
+    steps = whole("horizon", horizon, 1)
     if block is not None:
         length = number("block", block, 1.0)
         if length > n:
@@ -29,8 +43,21 @@ def block_length(block: float | None, n: int, columns: Floats, method: Method) -
     else:
         # The longest of many is mostly noise: with 50 columns a test at 5 % rejects 9.7 % with it
         # and 6.8 % with the mean; with one persistent column of ten, both reject 10 %.
-        length = float(optimal_block_length(columns, method).mean())
-    return length if method == "stationary" else float(round(length))
+        automatic = float(optimal_block_length(columns, method).mean())
+        length = min(max(automatic, 2.0 * steps - 1.0), n / 3.0)
+    length = length if method == "stationary" else float(round(length))
+    return length, 1.0 if block is not None else _widening(n, length, level)
+
+
+def _widening(n: int, length: float, level: float) -> float:
+    """Factor that makes up for the small number of independent blocks.
+
+    Resamples of blocks of length L have a variance that is too small by about 2 L / n, and are as
+    uncertain as n / L observations: a quantile of Student's t instead of the normal.
+    """
+    tail = (1.0 + level) / 2.0
+    quantiles = float(stdtrit(n / length, tail) / ndtri(tail))
+    return quantiles / math.sqrt(max(1.0 - 2.0 * length / n, 1.0 / 3.0))
 
 
 def checked_method(method: object) -> Method:
@@ -58,7 +85,9 @@ def draws(
         yield draw(n, size, block, rng)
 
 
-def resampled_means(columns: Floats, repeats: int, block: float, seed: int) -> Floats:
+def resampled_means(
+    columns: Floats, repeats: int, block: float, widening: float, seed: int
+) -> Floats:
     """Means of stationary resamples of (T, M) columns, (repeats, M); rows are drawn whole."""
     n = len(columns)
     means = []
@@ -67,7 +96,8 @@ def resampled_means(columns: Floats, repeats: int, block: float, seed: int) -> F
         rows = n * np.arange(len(drawn))[:, None]
         counts = np.bincount((drawn + rows).ravel(), minlength=drawn.size)
         means.append(counts.reshape(drawn.shape).astype(np.float64) @ columns / n)
-    return np.concatenate(means)
+    average = columns.mean(axis=0)
+    return np.asarray(average + widening * (np.concatenate(means) - average))
 
 
 def resampled_sums(rows: Floats, times: NDArray[np.int64], repeats: int, seed: int) -> Floats:

@@ -56,6 +56,7 @@ def block_bootstrap(
     metric: Callable[..., float],
     *data: ArrayLike,
     method: Method = "stationary",
+    horizon: int = 1,
     block: float | None = None,
     confidence: float = 0.95,
     repeats: int = 1000,
@@ -72,9 +73,12 @@ def block_bootstrap(
         Arrays with a row per period, in time order.
     method : {"stationary", "circular"}
         Blocks of geometric or of fixed length; both wrap at the end.
+    horizon : int, >= 1
+        Periods that a value covers: neighbours overlap by ``horizon - 1`` periods.
     block : float in [1, T], optional
-        Length of the blocks (mean length for "stationary"). Defaults to the mean
-        `optimal_block_length` of the columns of `data`.
+        Length of the blocks (mean length for "stationary"), for the plain percentile interval. By
+        default the mean `optimal_block_length` of the columns of `data`, at least
+        ``2 * horizon - 1`` and at most T / 3, and the interval is widened as below.
     confidence : float in (0, 1)
         Share of the resampled figures inside the interval.
     repeats : int, >= 100
@@ -97,9 +101,22 @@ def block_bootstrap(
 
     Notes
     -----
-    Percentile intervals are too narrow for autocorrelated periods. In 2,000 simulations each, an
-    interval of 95 % covers the mean of 250 independent periods in 94 to 95 % of them. With an
-    autocorrelation of 0.5 it covers 89 to 90 %, and 92 to 93 % for 1,000 periods.
+    Percentile intervals are too narrow for autocorrelated periods, as few blocks are independent.
+    With the default length L they are widened about the estimate by 1 / sqrt(1 - 2L / T), and by
+    the quantile of Student's t with T / L degrees of freedom over that of the normal. Coverage of
+    an interval of 95 % of the mean, in percent of 1,500 simulations, with that of the percentile
+    interval with optimal blocks in brackets (``2 * horizon`` in place of ``2 * horizon - 1``):
+
+    ====  ===========  ===========  ===========  ============  ============
+    T     independent  AR 0.5       sums, h=5    sums, h=10    sums, h=20
+    ====  ===========  ===========  ===========  ============  ============
+    100   95.5 (94.4)  89.1 (85.5)  94.1 (85.5)  94.3 (79.9)
+    250   95.4 (95.1)  93.1 (91.5)  92.5 (88.7)  92.7 (86.7)   93.7 (83.3)
+    500   95.5 (95.4)  92.8 (91.6)  93.9 (91.9)  91.9 (88.6)   91.8 (87.6)
+    1000  94.7 (94.7)  93.5 (93.1)  93.7 (92.7)  92.9 (90.6)   91.4 (88.5)
+    ====  ===========  ===========  ===========  ============  ============
+
+    Skewed values are covered less often: squared sums of 5 in 89.0, 89.7, 91.6 and 92.1 %.
 
     Examples
     --------
@@ -122,13 +139,14 @@ def block_bootstrap(
     def figures(drawn: NDArray[np.intp]) -> Floats:
         return np.array([float(metric(*(array[rows] for array in arrays))) for rows in drawn])
 
-    return _interval(columns, estimate, figures, method, block, confidence, repeats, seed)
+    return _interval(columns, estimate, figures, method, horizon, block, confidence, repeats, seed)
 
 
 def block_bootstrap_mean(
     values: ArrayLike,
     *,
     method: Method = "stationary",
+    horizon: int = 1,
     block: float | None = None,
     confidence: float = 0.95,
     repeats: int = 1000,
@@ -140,7 +158,7 @@ def block_bootstrap_mean(
     ----------
     values : (T,) float
         One number per period, in time order, in any unit.
-    method, block, confidence, repeats, seed
+    method, horizon, block, confidence, repeats, seed
         As for `block_bootstrap`.
 
     Returns
@@ -172,7 +190,7 @@ def block_bootstrap_mean(
         return np.asarray(size * scaled[drawn].mean(axis=1))
 
     columns = scaled[:, None]
-    return _interval(columns, estimate, figures, method, block, confidence, repeats, seed)
+    return _interval(columns, estimate, figures, method, horizon, block, confidence, repeats, seed)
 
 
 def _rows(data: tuple[ArrayLike, ...]) -> tuple[list[NDArray[Any]], Floats]:
@@ -198,6 +216,7 @@ def _interval(
     estimate: float,
     figures: Callable[[NDArray[np.intp]], Floats],
     method: Method,
+    horizon: int,
     block: float | None,
     confidence: float,
     repeats: int,
@@ -212,9 +231,10 @@ def _interval(
         reason = "the metric of the original series is not finite"
     if reason:
         return BootstrapInterval(estimate, math.nan, math.nan, level, n, math.nan, 0, reason)
-    length = block_length(block, n, columns, kind)
+    length, widening = block_length(block, n, columns, kind, horizon, level)
     resampled = np.concatenate([figures(drawn) for drawn in draws(n, count, length, kind, start)])
     low, high, defined, reason = percentiles(resampled, level)
+    low, high = (finite_or_nan(estimate + widening * (end - estimate)) for end in (low, high))
     return BootstrapInterval(estimate, low, high, level, n, length, defined.size, reason)
 
 

@@ -46,6 +46,7 @@ def model_confidence_set(
     losses: ArrayLike,
     alpha: float = 0.1,
     *,
+    horizon: int = 1,
     block: float | None = None,
     repeats: int = 1000,
     seed: int = 0,
@@ -59,9 +60,12 @@ def model_confidence_set(
         of the same period are averaged first, see `panel_loss`.
     alpha : float in (0, 1)
         Models with a smaller p-value are left out.
+    horizon : int, >= 1
+        Periods that a loss covers: neighbours overlap by ``horizon - 1`` periods.
     block : float in [1, T], optional
-        Mean length of the blocks. Defaults to the mean `optimal_block_length` of the models'
-        losses, each less the median of all models.
+        Mean length of the blocks, for the plain test. By default the mean `optimal_block_length` of
+        the models' losses, each less the median of all models, at least ``2 * horizon - 1``, and
+        resamples are widened as in `block_bootstrap`.
     repeats : int, >= 100
         Resamples.
     seed : int, >= 0
@@ -87,9 +91,10 @@ def model_confidence_set(
     the tests up to its removal. Copies of a model count once and share its p-value. A model whose
     loss exceeds another's by a constant has a p-value of 0.
 
-    At alpha 0.1 the set contains all of 10 equal models of 250 independent periods in 89 % of 8,000
-    simulations, and in 76 % of 2,000 with an autocorrelation of 0.5: the set is too small for few
-    periods of strongly autocorrelated losses.
+    At alpha 0.1 the set contains all of 10 equal models of 250 independent periods in 90 % of
+    simulations, in 80 % with an autocorrelation of 0.5, and in 83 and 81 % of losses that are sums
+    of 5 and 20 periods (75 and 54 % without `horizon` and widening): the set is somewhat too small
+    for few periods of strongly autocorrelated losses.
 
     Short or noisy losses usually give a large set: its models are not distinguishable, which does
     not mean that they are equal.
@@ -119,9 +124,10 @@ def model_confidence_set(
     rivals = values[:, tested]
     # The median, since a diverged model would distort the mean of all.
     against = rivals - np.median(rivals, axis=1, keepdims=True)
-    length = block_length(block, n, against, "stationary")
+    length, widening = block_length(block, n, against, "stationary", horizon)
+    means = resampled_means(rivals, count, length, widening, start)
     of_model = np.zeros(models)
-    of_model[tested] = _eliminated(rivals, resampled_means(rivals, count, length, start))
+    of_model[tested] = _eliminated(rivals, means)
     p_values = np.where(representative >= 0, of_model[representative], 0.0)
     return ModelConfidenceSet(p_values >= level, p_values, level, n, length)
 

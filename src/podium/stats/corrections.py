@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike
 
 from podium.arrays import Floats
 from podium.errors import DataError
+from podium.stats._checks import whole
 
 
-def holm(p_values: ArrayLike) -> Floats:
+def holm(p_values: ArrayLike, of: int | None = None) -> Floats:
     """p-values adjusted to bound the probability of any false positive among several tests.
 
     Parameters
@@ -17,6 +18,8 @@ def holm(p_values: ArrayLike) -> Floats:
     p_values : (M,) float in [0, 1]
         One per test, in any order; the tests may depend on each other. NaN for an undecidable test:
         it stays NaN and counts as a test.
+    of : int, optional
+        Number of tests from which these were selected; fewer than M count as M.
 
     Returns
     -------
@@ -31,13 +34,16 @@ def holm(p_values: ArrayLike) -> Floats:
 
     Notes
     -----
-    The smallest is multiplied by M, the next by M - 1 and so on, none above 1 nor below the one
-    before it.
+    The smallest is multiplied by the number of tests, the next by one less and so on, none above 1
+    nor below the one before it. This is conservative for tests selected from more, as the true rank
+    of a p-value among all of them is at least its rank here.
 
     Examples
     --------
     >>> holm([0.01, 0.04, 0.03]).round(4).tolist()
     [0.03, 0.06, 0.06]
+    >>> holm([0.001, 0.02], of=24).round(4).tolist()
+    [0.024, 0.46]
 
     References
     ----------
@@ -45,9 +51,10 @@ def holm(p_values: ArrayLike) -> Floats:
        Statistics 6(2).
     """
     values = _p_values(p_values)
+    tests = values.size if of is None else max(values.size, whole("of", of, 1))
     order = np.argsort(values)
     adjusted = np.empty_like(values)
-    adjusted[order] = np.maximum.accumulate(values[order] * np.arange(values.size, 0, -1))
+    adjusted[order] = np.maximum.accumulate(values[order] * (tests - np.arange(values.size)))
     return np.minimum(adjusted, 1.0)
 
 

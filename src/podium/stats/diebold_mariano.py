@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.fft import dct
 from scipy.special import stdtr
 
 from podium.arrays import Floats
@@ -19,6 +20,8 @@ FEWEST_PERIODS = 30
 
 PERIODS_PER_LAG = 10
 """Fewest periods per step of the horizon: with fewer, the test rejects too often."""
+
+Variance = Literal["cosine", "rectangular", "bartlett", "none"]
 
 AVERAGE = "average several series with panel_loss"
 
@@ -32,13 +35,13 @@ class DieboldMariano:
     statistic : float
         Corrected statistic; negative where the first loss is smaller. NaN if undecidable.
     p_value : float in [0, 1]
-        Two-sided, from Student's t with n - 1 degrees of freedom. NaN if undecidable.
+        Two-sided, from Student's t. NaN if undecidable.
     mean_difference : float
         Mean of ``loss_a - loss_b``, in the unit of the losses. NaN without periods, or on overflow.
     n : int
         Periods compared.
-    variance : {"rectangular", "bartlett", "none"}
-        Window of the long-run variance; "none" if undecidable.
+    variance : {"cosine", "rectangular", "bartlett", "none"}
+        Estimator of the long-run variance; "none" if undecidable.
     reason : str or None
         Why the test is undecidable, or None.
     """
@@ -47,12 +50,20 @@ class DieboldMariano:
     p_value: float
     mean_difference: float
     n: int
-    variance: Literal["rectangular", "bartlett", "none"]
+    variance: Variance
     reason: str | None = None
 
+    @property
+    def one_sided(self) -> float:
+        """p-value of "the first expected loss is not smaller"; NaN if undecidable."""
+        half = self.p_value / 2.0
+        return half if self.statistic < 0.0 else 1.0 - half
 
-def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> DieboldMariano:
-    """Test of equal expected loss of two forecasts, corrected for small samples.
+
+def diebold_mariano(
+    loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1, *, lags: int | None = None
+) -> DieboldMariano:
+    """Test of equal expected loss of two forecasts whose losses may be autocorrelated.
 
     Parameters
     ----------
@@ -61,6 +72,9 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
         Several series of the same period are averaged first, see `panel_loss`.
     horizon : int, >= 1
         Forecast horizon in periods; errors overlap by ``horizon - 1`` periods.
+    lags : int, >= 0, optional
+        Use this number of autocovariances and the correction of [3]_, which is the classical test
+        (``horizon - 1`` in [2]_). It assumes that differences further apart are uncorrelated.
 
     Returns
     -------
@@ -73,20 +87,38 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
     DataError
         Losses of different lengths, not one-dimensional, NaN or infinite.
     UsageError
-        A horizon that is not a whole number of at least 1.
+        A horizon that is not a whole number of at least 1, or lags below 0.
 
     Notes
     -----
-    With d the loss difference, m its mean and g(k) its k-th autocovariance divided by T, the
-    variance of m is (g(0) + 2 sum_{0<k<h} g(k)) / T, as in [1]_. Where that is not positive, g(k)
-    is weighted by 1 - k/h (Bartlett), which cannot be negative. The statistic m / sd(m) is
-    multiplied by sqrt((T + 1 - 2h + h(h-1)/T) / T), the correction of [2]_.
+    The statistic is the mean loss difference m over its standard error. The long-run variance is
+    the mean of the squared projections of the T differences on the B slowest cosines (the type-II
+    discrete cosine transform), which needs no choice of lags, and the statistic has Student's t
+    distribution with B degrees of freedom [1]_. B is 0.4 T^(2/3), and at most 0.6 T / h, so that
+    the cosines are slow compared with the overlap.
 
-    The test rejects too often at long horizons. Rejections at a nominal 5 %, in percent of 20,000
-    simulated differences of mean zero that overlap by h - 1 periods: 4.9 (T=30, h=1), 5.0 (T=100,
-    h=1), 5.7 (T=250, h=5), 6.5 (T=100, h=5), 9.5 (T=100, h=10) and 14.8 (T=100, h=20); hence the
-    limit of 10 periods per step. With less overlap it rejects more: 7.9 (T=100, h=5) for
-    independent differences.
+    Rejections at a nominal 5 %, in percent of 20,000 simulations, of this test and (in brackets) of
+    the classical one with h - 1 lags. The differences are independent, first-order autoregressive
+    (both with h = 1), or overlapping sums of h independent numbers:
+
+    ====  ===========  ===========  ===========  ==========  ==========  ==========
+    T     independent  AR 0.3       AR 0.5       sums, h=5   sums, h=10  sums, h=20
+    ====  ===========  ===========  ===========  ==========  ==========  ==========
+    30    4.7 (5.3)    5.4 (14.7)   6.4 (25.6)
+    60    5.0 (5.2)    5.1 (15.2)   5.7 (25.7)   5.7 (7.7)
+    100   4.9 (4.9)    5.3 (14.5)   5.7 (25.9)   5.6 (6.7)   6.5 (9.5)
+    250   5.1 (5.0)    5.3 (15.4)   5.2 (25.9)   5.3 (5.6)   6.7 (6.9)   6.8 (8.9)
+    500   5.0 (4.8)    5.1 (14.9)   5.1 (26.0)   5.2 (5.3)   5.7 (5.6)   6.4 (6.9)
+    1000  5.2 (5.0)    5.1 (14.9)   4.9 (25.8)   5.1 (5.1)   5.5 (5.4)   6.6 (6.2)
+    ====  ===========  ===========  ===========  ==========  ==========  ==========
+
+    With an autocorrelation of 0.8 it rejects 13.7 % at 30 periods, 10.0 at 100, 7.6 at 250 and 6.2
+    at 1,000 (the classical test 52). Independent differences are rejected in 4.7 to 5.2 % for
+    horizons of 5, 10 and 20 too. An independent mean of three standard errors is detected in 62 %
+    of simulations at 30 periods, 76 at 100, 81 at 250 and 84 at 1,000 (classical: 83, 85, 85, 85).
+
+    With `lags` the variance of m is (g(0) + 2 sum g(k)) / T with g(k) the k-th autocovariance
+    divided by T. Where that is not positive, g(k) is weighted by 1 - k / (lags + 1) (Bartlett).
 
     Examples
     --------
@@ -95,15 +127,17 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
     >>> worse, better = 1.5 * errors[0] ** 2, errors[1] ** 2
     >>> result = diebold_mariano(worse, better)
     >>> result.statistic > 0, result.p_value < 0.05, result.variance
-    (True, True, 'rectangular')
+    (True, True, 'cosine')
     >>> diebold_mariano(better, better).reason
     'the two losses never differ'
 
     References
     ----------
-    .. [1] Diebold & Mariano (1995), Comparing predictive accuracy, J. Business & Economic
+    .. [1] Lazarus, Lewis, Stock & Watson (2018), HAR inference: recommendations for practice, J.
+       Business & Economic Statistics 36(4).
+    .. [2] Diebold & Mariano (1995), Comparing predictive accuracy, J. Business & Economic
        Statistics 13(3).
-    .. [2] Harvey, Leybourne & Newbold (1997), Testing the equality of prediction mean squared
+    .. [3] Harvey, Leybourne & Newbold (1997), Testing the equality of prediction mean squared
        errors, Int. J. Forecasting 13(2).
     """
     first, second = series("loss_a", loss_a, AVERAGE), series("loss_b", loss_b, AVERAGE)
@@ -114,6 +148,7 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
             "compare the forecasts on the periods they share",
         )
     horizon = whole("horizon", horizon, 1)
+    steps = horizon if lags is None else max(horizon, whole("lags", lags, 0) + 1)
     # A power of two changes no digit, and squares neither overflow nor underflow.
     largest = max(float(np.abs(first).max(initial=0.0)), float(np.abs(second).max(initial=0.0)))
     power = math.frexp(largest)[1] + 1
@@ -123,14 +158,20 @@ def diebold_mariano(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> D
     scaled_mean = float(difference.mean()) if n else math.nan
     with np.errstate(over="ignore"):
         mean = finite_or_nan(float(np.ldexp(scaled_mean, power)))
-    reason = _why_undecidable(first, second, difference - scaled_mean, horizon)
+    reason = _why_undecidable(first, second, difference - scaled_mean, steps)
     if reason:
         return DieboldMariano(math.nan, math.nan, mean, n, "none", reason)
 
-    long_run, window = _long_run_variance(difference - scaled_mean, horizon)
-    correction = np.sqrt((n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n)
-    statistic = float(correction * scaled_mean / np.sqrt(long_run / n))
-    p_value = float(2.0 * stdtr(n - 1, -abs(statistic)))
+    centred = difference - scaled_mean
+    if lags is None:
+        long_run, degrees = _cosine_variance(centred, horizon)
+        window: Variance = "cosine"
+    else:
+        long_run, window = _lag_variance(centred, lags + 1)
+        long_run /= (n + 1 - 2 * (lags + 1) + (lags + 1) * lags / n) / n
+        degrees = n - 1
+    statistic = scaled_mean / math.sqrt(long_run / n)
+    p_value = float(2.0 * stdtr(degrees, -abs(statistic)))
     return DieboldMariano(statistic, p_value, mean, n, window)
 
 
@@ -196,7 +237,17 @@ def _why_undecidable(first: Floats, second: Floats, centred: Floats, horizon: in
     return None
 
 
-def _long_run_variance(
+def _cosine_variance(centred: Floats, horizon: int) -> tuple[float, int]:
+    """Long-run variance from slow cosines, and its degrees of freedom."""
+    n = centred.size
+    cosines = round(min(0.4 * n ** (2.0 / 3.0), 0.6 * n / horizon))
+    long_run = float(np.mean(dct(centred, norm="ortho")[1 : cosines + 1] ** 2))
+    variance = float(np.mean(centred**2))
+    # Periodic differences may have no slow part: rounding would make any statistic large.
+    return (long_run if long_run > n * EPSILON * variance else variance), cosines
+
+
+def _lag_variance(
     centred: Floats, horizon: int
 ) -> tuple[float, Literal["rectangular", "bartlett"]]:
     n = centred.size

@@ -103,7 +103,12 @@ def improvement(
 
 
 def improvement_of_losses(
-    parent: ArrayLike, child: ArrayLike, *, confidence: float = 0.95, seed: int = 0
+    parent: ArrayLike,
+    child: ArrayLike,
+    *,
+    horizon: int = 1,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Improvement:
     """Change of a mean loss, with its bootstrap interval.
 
@@ -111,6 +116,8 @@ def improvement_of_losses(
     ----------
     parent, child : (T,) float
         Loss of each in the same periods, in time order; smaller is better.
+    horizon : int, >= 1
+        Periods that a loss covers: neighbours overlap by ``horizon - 1`` periods.
     confidence : float in (0, 1)
         Share of the resampled improvements inside the interval.
     seed : int, >= 0
@@ -119,7 +126,7 @@ def improvement_of_losses(
     Returns
     -------
     Improvement
-        The same periods are drawn for both, in blocks of the optimal length.
+        The same periods are drawn for both, in blocks as in `block_bootstrap`.
 
     Raises
     ------
@@ -143,10 +150,12 @@ def improvement_of_losses(
     if not before.size:
         return improvement(math.nan, math.nan, "min")
     # The central 68.27 % of the resampled means span a standard error on each side.
-    around = block_bootstrap_mean(before, confidence=0.6827, seed=seed)
+    around = block_bootstrap_mean(before, horizon=horizon, confidence=0.6827, seed=seed)
     spread = (around.high - around.low) / 2.0
     change = improvement(around.estimate, float(after.mean()), "min", standard_error=spread)
     if change.reason:
         return change
-    drawn = block_bootstrap(percent, before, after, confidence=confidence, seed=seed)
+    drawn = block_bootstrap(
+        percent, before, after, horizon=horizon, confidence=confidence, seed=seed
+    )
     return replace(change, low=drawn.low, high=drawn.high, interval_reason=drawn.reason)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from podium.arrays import Floats
+from podium.arrays import Floats, least_deviation
 from podium.errors import UsageError
 from podium.stats._checks import one_of, table, whole
 
@@ -145,6 +145,9 @@ def _choices(values: Floats, blocks: int, score: Score) -> tuple[Floats, Floats,
         size[:] = size.max()
     size[size == 0.0] = 1.0
     scaled = values / size
+    # Below this variance a column is constant.
+    deviation = least_deviation(values)
+    least = (deviation / np.maximum(deviation, size)) ** 2
     length, longer = divmod(len(values), blocks)
     counts = np.full(blocks, float(length))
     counts[:longer] += 1.0
@@ -161,7 +164,9 @@ def _choices(values: Floats, blocks: int, score: Score) -> tuple[Floats, Floats,
     parts: list[tuple[Floats, Floats, Floats]] = []
     for begin in range(0, len(chosen), step):
         half = chosen[begin : begin + step]
-        scores = [_scores(*(total.of(side) for total in totals)) for side in (half, every - half)]
+        scores = [
+            _scores(least, *(total.of(side) for total in totals)) for side in (half, every - half)
+        ]
         parts += [_judge(*scores), _judge(*reversed(scores))]
     ranks, inside, outside = (np.concatenate(part) for part in zip(*parts, strict=True))
     if score == "mean":
@@ -193,7 +198,7 @@ def _subset_sums(rows: Floats) -> Floats:
     return sums
 
 
-def _scores(n: Floats, sums: Floats, squares: Floats | None = None) -> Floats:
+def _scores(least: Floats, n: Floats, sums: Floats, squares: Floats | None = None) -> Floats:
     """Score of each config in each half, (halves, N)."""
     mean = np.divide(sums, n, out=sums)
     if squares is None:
@@ -202,7 +207,7 @@ def _scores(n: Floats, sums: Floats, squares: Floats | None = None) -> Floats:
     variance = power - mean * mean
     # Below this the difference is rounding; a config that never trades has exactly 0.
     power *= 1e-12
-    still = variance <= power
+    still = variance <= np.maximum(power, least)
     if still.any():
         variance[still] = 1.0
         mean[still] = 0.0

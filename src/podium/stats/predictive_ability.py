@@ -51,6 +51,7 @@ def superior_predictive_ability(
     benchmark: ArrayLike,
     models: ArrayLike,
     *,
+    horizon: int = 1,
     block: float | None = None,
     repeats: int = 1000,
     seed: int = 0,
@@ -63,8 +64,11 @@ def superior_predictive_ability(
         Loss of the benchmark per period, in time order, smaller is better.
     models : (T, M) float
         Loss per period (row) and model (column), in the same unit, for every model that was tried.
+    horizon : int, >= 1
+        Periods that a loss covers: neighbours overlap by ``horizon - 1`` periods.
     block : float in [1, T], optional
-        Mean length of the blocks. Defaults to the mean `optimal_block_length` of the gains.
+        Mean length of the blocks, for the plain test. By default the mean `optimal_block_length` of
+        the gains, at least ``2 * horizon - 1``, and resamples are widened as in `block_bootstrap`.
     repeats : int, >= 100
         Resamples; no p-value is below 1 / (repeats + 1).
     seed : int, >= 0
@@ -90,8 +94,9 @@ def superior_predictive_ability(
     sqrt(T) m / s, or 0. It is compared with that of resamples whose means are moved to 0
     (`p_upper`), to 0 where m is above -s sqrt(2 ln(ln T) / T) (`p_value`), or to 0 where m is
     above 0 (`p_lower`), and stay below 0 otherwise. Division by s keeps a noisy model from hiding
-    a good one. At a nominal 5 % it rejects 5.5 % of benchmarks that equal 10 models over 250
-    independent periods (4,000 simulations), and 12 % with an autocorrelation of 0.5 (1,000).
+    a good one. At a nominal 5 % it rejects about 6 % of benchmarks that equal 9 models over 250
+    independent periods, 11 % with an autocorrelation of 0.5, and 8 to 10 % of losses that are sums
+    of 5 to 20 periods (13 to 24 % without `horizon` and widening).
 
     A model whose gain never varies and is not above 0 is left out.
 
@@ -127,12 +132,12 @@ def superior_predictive_ability(
 
     tested = np.flatnonzero(_varies(gains))
     gains = gains[:, tested]
-    length = block_length(block, n, gains, "stationary")
+    length, widening = block_length(block, n, gains, "stationary", horizon)
     mean = gains.mean(axis=0)
     error = np.sqrt(_long_run_variance(gains - mean, length) / n)
     t = mean / error
     statistic = max(0.0, float(t.max()))
-    noise = (resampled_means(gains, count, length, start) - mean) / error
+    noise = (resampled_means(gains, count, length, widening, start) - mean) / error
     cutoff = -math.sqrt(2.0 * math.log(math.log(n)))
     levels = np.minimum(t, 0.0), np.where(t < cutoff, t, 0.0), np.zeros(t.size)
     largest = [np.maximum((noise + level).max(axis=1), 0.0) for level in levels]

@@ -8,9 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from podium.arrays import Floats
+from podium.arrays import Floats, least_deviation
 from podium.errors import DataError
-from podium.stats._checks import EPSILON, finite_or_nan, number, series, table, unit, whole
+from podium.stats._checks import (
+    finite_or_nan,
+    number,
+    series,
+    table,
+    unit,
+    whole,
+)
 
 
 def sharpe_ratio(returns: ArrayLike) -> float:
@@ -25,7 +32,9 @@ def sharpe_ratio(returns: ArrayLike) -> float:
     -------
     float
         Not annualised: multiply by the square root of the bars in a year for a yearly ratio. The
-        standard deviation divides by T - 1. NaN for fewer than two bars, or constant returns.
+        standard deviation divides by T - 1. NaN for fewer than two bars, or constant returns, such
+        as interest alone; returns within rounding of each other (a standard deviation below
+        8 eps (1 + |r|), with |r| the largest return) are constant.
 
     Raises
     ------
@@ -169,8 +178,10 @@ def _sharpes(returns: Floats) -> Floats:
     if bars < 2:
         return np.full(trials, math.nan)
     size = np.abs(returns).max(axis=0)
-    scaled = returns / np.where(size > 0.0, size, 1.0)
+    size[size == 0.0] = 1.0
+    scaled = returns / size
     deviation = scaled.std(axis=0, ddof=1)
     # Constant returns vary by rounding alone.
-    varies = deviation > 4 * EPSILON
+    least = least_deviation(returns)
+    varies = deviation > least / np.maximum(least, size)
     return np.where(varies, scaled.mean(axis=0) / np.where(varies, deviation, 1.0), math.nan)

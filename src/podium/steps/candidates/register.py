@@ -253,10 +253,10 @@ def _validation(
     # Tickers of a day are averaged.
     days = Index.unpack(arrays[str(reference.index_hash)]).seconds
     losses = np.column_stack([by_period(arrays[name], days) for name in names])
-    ranked = ranking(losses[:, :-1], losses[:, -1:], data.view.horizon)
     interval = validation_split(project, data).validation_interval()
     n_trials = count_configs(tx, data, interval)
     luck = selection_bias_of(project, data, tx, trial.config_hash, reference, n_trials)
+    ranked = ranking(losses[:, :-1], losses[:, -1:], data.view.horizon, n_trials)
     return evidence_about(
         candidate,
         "validation",

@@ -362,7 +362,7 @@ def _against(
         metric, windows.take(shared), *(forecast[shared] for forecast in forecasts)
     )
     scalars = pair.scalars("champion")
-    spread = block_bootstrap_mean(pair.daily - pair.other_daily)
+    spread = block_bootstrap_mean(pair.daily - pair.other_daily, horizon=data.section.horizon)
     if spread.reason is None:
         scalars["loss_difference_low"] = Scalar(spread.low, metric)
         scalars["loss_difference_high"] = Scalar(spread.high, metric)

@@ -88,7 +88,9 @@ def _over_parent(
     with project.ledger.reading() as tx:
         kept = [reads.array(tx, n) for pair in losses for n in pair if n]
     if periods is not None and len(kept) == 2 and len(kept[0]) == len(kept[1]) == len(periods):
-        drawn = improvement_of_losses(*(by_period(loss, periods) for loss in reversed(kept)))
+        horizon = project.config.slot(candidate.slot).horizon
+        parent, child = (by_period(loss, periods) for loss in reversed(kept))
+        drawn = improvement_of_losses(parent, child, horizon=horizon)
         changes = [(name, unit, _with_interval(name, c, drawn)) for name, unit, c in changes]
     return _evidence(candidate, KIND, *_where(pairs[0][0]), changes)
 

@@ -55,7 +55,13 @@ def _counts(tx: Transaction, data: TaskData, one: TestedConfig) -> bool:
 
 
 def selection_bias_of(
-    project: Project, data: TaskData, tx: Transaction, chosen: str, naive: TrialRow, n_trials: int
+    project: Project,
+    data: TaskData,
+    tx: Transaction,
+    chosen: str,
+    naive: TrialRow,
+    n_trials: int,
+    n_baselines: int = 0,
 ) -> SelectionBias:
     """Selection bias of one config among all that were ever scored.
 
@@ -67,12 +73,15 @@ def selection_bias_of(
         The best naive config on the validation windows of the search.
     n_trials : int
         Of :func:`count_configs`.
+    n_baselines : int
+        Number of baselines, if one is chosen: they were alternatives too.
     """
-    index_hash = naive.index_hash
+    n_trials, index_hash = n_trials + n_baselines, naive.index_hash
     if index_hash is None:
         return selection_bias.no_bias(n_trials, "no losses are stored")
     metric, key = data.section.metric, (chosen, data.task_hash)
-    tested = [one for one in reads.tested_trials(tx, index_hash) if _counts(tx, data, one)]
+    tested = reads.tested_trials(tx, index_hash, with_baselines=n_baselines > 0)
+    tested = [one for one in tested if _counts(tx, data, one)]
     alike = [one for one in tested if data.asks_alike(one.tickers, one.task)]
     trials = _best_of_each(alike, data)
     with_forecasts = [trial for trial in trials if trial.prediction_hash and data.task.trades]

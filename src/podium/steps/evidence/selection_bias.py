@@ -43,13 +43,15 @@ class Ranking:
     against_naive : list of DieboldMariano
         Test of each against the best baseline.
     corrected : (M + R,) float
-        Their p-values after Holm's correction for M tests; NaN for a baseline.
+        Their p-values after Holm's correction for all configs looked at; NaN for a baseline.
     included : (M + R,) bool
         Whether each is in the model confidence set; all are if undecidable.
     p_values : (M + R,) float
         Largest level at which each is still included; NaN if undecidable.
     reason : str
         Why the confidence set is undecidable.
+    horizon : int
+        Steps ahead; losses overlap by ``horizon - 1`` periods.
     """
 
     losses: Floats
@@ -59,10 +61,11 @@ class Ranking:
     included: Sequence[bool]
     p_values: Floats
     reason: str
+    horizon: int
 
     def intervals(self) -> list[BootstrapInterval]:
         """Block bootstrap interval of each mean loss."""
-        return [block_bootstrap_mean(column) for column in self.losses.T]
+        return [block_bootstrap_mean(column, horizon=self.horizon) for column in self.losses.T]
 
     def scalars(self, chosen: int) -> dict[str, Scalar]:
         """Scalars of evidence about one config."""
@@ -83,7 +86,7 @@ class Ranking:
         return {"confidence_set_reason": self.reason}
 
 
-def ranking(losses: Floats, baselines: Floats, horizon: int) -> Ranking:
+def ranking(losses: Floats, baselines: Floats, horizon: int, looked_at: int) -> Ranking:
     """Rank configs and baselines.
 
     Parameters
@@ -93,15 +96,18 @@ def ranking(losses: Floats, baselines: Floats, horizon: int) -> Ranking:
     baselines : (T, R) float
         Loss of each baseline in the same periods, the best one first.
     horizon : int
-        Steps ahead, for Diebold-Mariano.
+        Steps ahead.
+    looked_at : int
+        Number of configs from which these were chosen on the same bars.
     """
     every, configs = np.column_stack([losses, baselines]), losses.shape[1]
     tests = [diebold_mariano(column, baselines[:, 0], horizon) for column in every.T]
     corrected = np.full(len(tests), np.nan)
-    corrected[:configs] = holm([test.p_value for test in tests[:configs]])
-    best = model_confidence_set(every)
+    corrected[:configs] = holm([test.p_value for test in tests[:configs]], of=max(looked_at, 1))
+    best = model_confidence_set(every, horizon=horizon)
     included = [bool(one) for one in best.included]
-    return Ranking(every, configs, tests, corrected, included, best.p_values, best.reason or "")
+    decided = (included, best.p_values, best.reason or "")
+    return Ranking(every, configs, tests, corrected, *decided, horizon)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from podium.arrays import Floats
 from podium.stats import diebold_mariano
 from podium.steps.evidence.comparison import by_period
 from podium.steps.evidence.looks import count_configs, selection_bias_of
-from podium.steps.evidence.selection_bias import ranking
+from podium.steps.evidence.selection_bias import Ranking, ranking
 from podium.steps.search import analysis_files
 from podium.steps.search.extend import extension_left
 from podium.steps.search.results import Analysis, CrossValidation, FoldScores
@@ -72,43 +72,22 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
     """Choose a config or a baseline, with tests and selection bias; writes nothing."""
     data, naive = extension.tuned.data, extension.tuned.reference
     assert naive is not None
-    shown = [one for _, one in extension.labelled]
-    configs, rungs = len(extension.configs), shown[len(extension.configs) :]
-    losses = np.column_stack([_by_period(one) for one in shown])
-    ranked = ranking(losses[:, :configs], losses[:, configs:], data.horizon)
-    best, sign = extension.configs[0], data.direction.sign
-    limit = sign * best.mean + best.standard_error
-    within = [c for c in extension.configs if sign * c.mean <= limit]
-    chosen = min(within, key=lambda c: (_complexity(c, data), sign * c.mean))
-    tied = [one for one, tie in zip(rungs, ranked.included[configs:], strict=True) if tie]
-    if ranked.reason:
-        # The means decide where the confidence set is undecidable.
-        tied = [one for one in rungs if sign * one.mean <= sign * chosen.mean]
-    if tied and project.config.analyze.choose == SIMPLEST:
-        chosen = min(tied, key=lambda one: baselines.rung_of(one, data.section.task))
-    with project.ledger.reading() as tx:
-        looked_at = count_configs(tx, data, extension.tuned.split.validation_interval())
-        luck = selection_bias_of(
-            project, data, tx, config_hash(chosen.family, chosen.config), naive, looked_at
-        )
-    metric = data.section.metric
-    if chosen in rungs:
-        reason = "no config is significantly better than this baseline"
-    elif chosen is best:
-        most = "highest" if sign < 0 else "lowest"
-        reason = f"{most} mean {metric} over {len(best.folds)} folds ({best.mean:.4g})"
-    else:
-        reason = (
-            f"simpler than the best and within one standard error of it "
-            f"({chosen.mean:.4g} against {best.mean:.4g} {'-' if sign < 0 else '+'} "
-            f"{best.standard_error:.2g})"
-        )
+    interval = extension.tuned.split.validation_interval()
+    looked_at = project.ledger.read(count_configs, data, interval)
+    losses = np.column_stack([_by_period(one) for _, one in extension.labelled])
+    configs = len(extension.configs)
+    ranked = ranking(losses[:, :configs], losses[:, configs:], data.horizon, looked_at)
+    chosen, reason = _chosen(extension, ranked, project.config.analyze.choose)
     if extension.split.times is not None and not extension.split.ordered:
         reason += (
             f"; {extension.split.name} also trains on bars after the validation bars, so the "
             "scores serve the choice and are no forecast record"
         )
     reference = extension.reference_of(chosen)
+    n_baselines = len(extension.baselines) if chosen in extension.baselines else 0
+    of = (config_hash(chosen.family, chosen.config), naive, looked_at, n_baselines)
+    with project.ledger.reading() as tx:
+        luck = selection_bias_of(project, data, tx, *of)
     return Analysis(
         extension=extension,
         chosen=chosen,
@@ -119,6 +98,38 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
         luck=luck,
         reason=reason,
         distinguishable=_next(extension.configs, chosen, data.horizon),
+    )
+
+
+def _chosen(extension: CrossValidation, ranked: Ranking, choose: str) -> tuple[FoldScores, str]:
+    """The simplest entry that is not distinguishable from the best, and the reason."""
+    configs, data = extension.configs, extension.tuned.data
+    best, sign = configs[0], data.direction.sign
+
+    def within_one_error(
+        entries: Sequence[FoldScores], leader: FoldScores = best
+    ) -> list[FoldScores]:
+        limit = sign * leader.mean + leader.standard_error
+        return [one for one in entries if sign * one.mean <= limit]
+
+    chosen = min(within_one_error(configs), key=lambda c: (_complexity(c, data), sign * c.mean))
+    included = ranked.included[len(configs) :]
+    tied = [one for one, tie in zip(extension.ladder, included, strict=True) if tie]
+    if ranked.reason or data.task.loss:
+        # The confidence set is undecidable, or of another loss than the metric.
+        leader = min(best, extension.ladder[0], key=lambda one: sign * one.mean)
+        tied = within_one_error(extension.ladder, leader)
+    if tied and choose == SIMPLEST:
+        simplest = min(tied, key=lambda one: baselines.rung_of(one, data.section.task))
+        return simplest, "no config is significantly better than this baseline"
+    if chosen is best:
+        most = "highest" if sign < 0 else "lowest"
+        mean = f"mean {data.section.metric} over {len(best.folds)} folds"
+        return chosen, f"{most} {mean} ({best.mean:.4g})"
+    return chosen, (
+        f"simpler than the best and within one standard error of it "
+        f"({chosen.mean:.4g} against {best.mean:.4g} {'-' if sign < 0 else '+'} "
+        f"{best.standard_error:.2g})"
     )
 
 

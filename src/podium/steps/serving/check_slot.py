@@ -120,7 +120,7 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     )
     metric = served.model.section.metric
     beats, against = _against_baseline(newer, since, method, metric)
-    error = _error(newer, before, test, metric)
+    error = _error(newer, before, test, metric, served.model.section.horizon)
     findings = [_who(served), _scored(champion, is_newer), against, error, _drift(drift)]
     if champion.other:
         findings.append(_revised(champion))
@@ -208,7 +208,7 @@ def _against_baseline(
 
 
 def _error(
-    newer: Comparison, before: Comparison, test: Evidence | None, metric: str
+    newer: Comparison, before: Comparison, test: Evidence | None, metric: str, horizon: int
 ) -> SlotFinding:
     """Live error compared with that of the test, with an interval of the difference."""
     if test is None:
@@ -216,7 +216,7 @@ def _error(
         return SlotFinding(NOTE, "error", message)
     quoted = test.scalar("loss")
     figures = {"live_loss": newer.loss, "test_loss": quoted}
-    ahead, behind = (block_bootstrap_mean(part.daily) for part in (newer, before))
+    ahead, behind = (block_bootstrap_mean(p.daily, horizon=horizon) for p in (newer, before))
     if ahead.reason or behind.reason:
         why = ahead.reason or behind.reason
         message = f"its live error is not comparable with its test's ({metric} {quoted:.4g}): {why}"
