@@ -59,7 +59,7 @@ bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/stats.py
 	$(BIN)/python benchmarks/backtest.py
 	$(BIN)/python benchmarks/schedules.py
-	$(BIN)/python benchmarks/planted.py
+	$(BIN)/python benchmarks/honest.py --out out/honest.jsonl
 	$(BIN)/python benchmarks/verdicts.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
