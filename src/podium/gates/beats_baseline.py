@@ -19,7 +19,8 @@ without skill passes is at most ``p_value``, however many look.
 
 Refuses when
 ------------
-The mean loss is not smaller, or the difference is not significant. Undecidable when the test cannot
+The mean loss is not smaller, or the difference is not significant; or the candidate is a constant
+forecast, than which no baseline is simpler. Undecidable when the test cannot
 be computed (too few bars, identical losses).
 
 What to do
@@ -47,6 +48,11 @@ def judge(case: Case) -> tuple[Result, str]:
     loss, reference = test.scalar("loss"), test.scalar("naive_loss")
     # Imported evidence may hold any number.
     p_value, look = test.scalar("dm_p_value_one_sided"), max(1, int(test.scalar("looks")))
+    if test.notes.get("itself"):
+        return Result.REFUSE, (
+            f"it is the baseline {test.notes['naive_method']} itself; no baseline is simpler, so "
+            "there is nothing that it beats"
+        )
     if not math.isfinite(p_value):
         reason = test.notes["dm_reason"]
         return Result.UNDECIDABLE, f"the test against the baseline has no result: {reason}"

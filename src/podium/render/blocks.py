@@ -48,7 +48,7 @@ def config_text(slot: SlotReport) -> str:
     ----------
     slot : SlotReport
     """
-    return " ".join(part for part in (slot.family, short(slot.config)) if part)
+    return slot.label or f"{slot.family} {short(slot.config)}".strip()
 
 
 def short(config: Mapping[str, object]) -> str:

@@ -34,16 +34,16 @@ def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
     >>> columns[0], columns[-1], rows
     ('slot', 'verdict', [])
     """
-    columns = ["slot", "best config", "metric", "validation", "test", "naive on test"]
-    columns += ["p, adjusted", "Sharpe after costs", "verdict"]
+    columns = ["slot", "best config", "metric", "validation", "test", "baseline", "its test"]
+    columns += ["p, adjusted", "Sharpe", "equal weight", "verdict"]
     rows: list[list[object]] = []
     for slot in report.slots:
-        measures = slot.trading.get("candidate", {})
-        sharpe = next((v for k, v in measures.items() if k.lower().startswith("sharpe")), None)
         validation, test = slot.validation or (None, None), slot.test or (None, None)
-        best = config_text(slot) or None
-        row = [slot.slot, best, slot.metric, validation[0], *test, p_value(slot.dm_p_adjusted)]
-        rows.append([*row, sharpe, slot.verdict])
+        best, against = config_text(slot) or None, slot.naive_method if slot.test else None
+        row = [slot.slot, best, slot.metric, validation[0], test[0], against, test[1]]
+        # A Sharpe ratio says little without that of a portfolio without forecasts.
+        sharpes = [slot.trading.get(who, {}).get("sharpe") for who in ("candidate", "equal weight")]
+        rows.append([*row, p_value(slot.dm_p_adjusted), *sharpes, slot.verdict])
     return columns, rows
 
 

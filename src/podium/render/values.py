@@ -106,6 +106,8 @@ class SlotReport:
     ----------
     slot, task, target, dataset, metric : str
     horizon : int
+    label : str
+        Name of a chosen baseline; empty for a config of the search.
     tickers : sequence of str
     bars : int
     period, test_period : (from, to)
@@ -158,6 +160,7 @@ class SlotReport:
     gates: Sequence[GateRow] = ()
     family: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
     candidate: str | None = None
     version: int | None = None
     trials_counted: int = 0

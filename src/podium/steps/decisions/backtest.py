@@ -278,7 +278,9 @@ def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list
 
     def write(tx: Transaction) -> list[Evidence]:
         looks = writes.count_look(tx, data.dataset.name, data.test_interval, candidate.id)
-        tested = _tested(data, forecast, reference, model, looks)
+        tested = _tested(
+            data, forecast, reference, model, looks, itself=baselines.same(candidate, reference)
+        )
         return [
             evidence_of_test(project, tx, data, candidate, kind, *parts)
             for kind, parts in (("test", tested), (STEP, (traded.scalars(), notes, curves)))
@@ -386,7 +388,13 @@ def _error_scalars(errors: dict[str, float], prefix: str = "") -> dict[str, Scal
 
 
 def _tested(
-    data: SlotData, forecast: Prediction, reference: Configured, model: Model, looks: int
+    data: SlotData,
+    forecast: Prediction,
+    reference: Configured,
+    model: Model,
+    looks: int,
+    *,
+    itself: bool,
 ) -> tuple[dict[str, Scalar], dict[str, str], dict[str, np.ndarray]]:
     """Scalars, notes and arrays of the evidence from the test."""
     metric, windows, view = data.section.metric, data.test_windows, data.view
@@ -414,6 +422,7 @@ def _tested(
         "metric": metric,
         **baselines.notes(reference),
         "dm_reason": pair.test.reason or "",
+        **({"itself": "yes"} if itself else {}),
         "from": str(view.times[data.test_bars[0]]),
         "to": str(view.times[data.test_bars[-1]]),
     }

@@ -37,7 +37,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> values.SlotReport:
     promotion: Promotion = made["promote"]
     tuned, candidate = analysis.extension.tuned, made["finalize"].candidate
     ranking, every = analysis.ranked(), [one for _, one in analysis.extension.labelled]
-    data = tuned.data
+    data, chosen = tuned.data, analysis.chosen
     # A task with neither a test nor an evaluation has the figures of the folds.
     judged: dict[str, Any] = {"target": data.subject, "horizon": data.horizon}
     if isinstance(data, SlotData) and "results" in made:
@@ -59,6 +59,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> values.SlotReport:
         ],
         family=candidate.family,
         config=candidate.config,
+        label=baselines.label_of(chosen) if chosen in analysis.extension.baselines else "",
         candidate=candidate.id,
         version=candidate.version,
         trials_counted=analysis.looked_at,
