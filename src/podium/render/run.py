@@ -35,15 +35,14 @@ def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
     ('slot', 'verdict', [])
     """
     columns = ["slot", "best config", "metric", "validation", "test", "naive on test"]
-    columns += ["p, adjusted", "Sharpe after costs", "verdict"]
+    columns += ["p, adjusted", "Sharpe after costs", "of equal weight", "verdict"]
     rows: list[list[object]] = []
     for slot in report.slots:
-        measures = slot.trading.get("candidate", {})
-        sharpe = next((v for k, v in measures.items() if k.lower().startswith("sharpe")), None)
+        sharpes = [slot.trading.get(who, {}).get("sharpe") for who in ("candidate", "equal weight")]
         validation, test = slot.validation or (None, None), slot.test or (None, None)
         best = config_text(slot) or None
         row = [slot.slot, best, slot.metric, validation[0], *test, p_value(slot.dm_p_adjusted)]
-        rows.append([*row, sharpe, slot.verdict])
+        rows.append([*row, *sharpes, slot.verdict])
     return columns, rows
 
 

@@ -212,7 +212,8 @@ def _judged(project: Project, entry: JudgedModel, rule: str) -> BacktestResult:
         project.reporter.say(entry.realigned)
     judge(project, entry)
     against_champion(project, entry)
-    improvement_over_parent(project, entry.candidate, entry.data.test_windows.at)
+    data = entry.data
+    improvement_over_parent(project, entry.candidate, data.test_windows.at, data.section.horizon)
     if project.config.backtest.refit_every:
         refit.refit(project, entry)
     return result(project, entry, rule)
