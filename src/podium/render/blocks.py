@@ -206,8 +206,8 @@ def _ranking(slot: SlotReport) -> Block:
         tied = sum(row.in_set is True for row in slot.ranking)
         after.append(
             f"{tied} of {len(rows)}, baselines included, are not distinguishable from the best "
-            "(model confidence set, 90 %). Holm's method corrects the p-values for the number of "
-            "configs."
+            "(model confidence set, 90 %). Corrected p-values count every config scored on these "
+            f"bars ({slot.trials_counted}; Holm)."
             if any(row.in_set is not None for row in slot.ranking)
             else "The model confidence set is undecidable: too few periods."
         )

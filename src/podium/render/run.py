@@ -35,7 +35,7 @@ def summary_rows(report: RunReport) -> tuple[list[str], list[list[object]]]:
     ('slot', 'verdict', [])
     """
     columns = ["slot", "best config", "metric", "validation", "test", "baseline", "its test"]
-    columns += ["p, adjusted", "Sharpe", "equal weight", "verdict"]
+    columns += ["p, adjusted", "Sharpe", "of equal weight", "verdict"]
     rows: list[list[object]] = []
     for slot in report.slots:
         validation, test = slot.validation or (None, None), slot.test or (None, None)

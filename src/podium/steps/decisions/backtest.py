@@ -33,7 +33,7 @@ from podium.steps.candidates.select_model import found_model, named_model, slot_
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
-from podium.steps.evidence.comparison import compare_forecasts, one_sided
+from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.improvement import improvement_over_parent
 from podium.steps.evidence.trading import BENCHMARKS as BENCHMARKS
@@ -212,7 +212,8 @@ def _judged(project: Project, entry: JudgedModel, rule: str) -> BacktestResult:
         project.reporter.say(entry.realigned)
     judge(project, entry)
     against_champion(project, entry)
-    improvement_over_parent(project, entry.candidate, entry.data.test_windows.at)
+    data = entry.data
+    improvement_over_parent(project, entry.candidate, data.test_windows.at, data.section.horizon)
     if project.config.backtest.refit_every:
         refit.refit(project, entry)
     return result(project, entry, rule)
@@ -410,7 +411,7 @@ def _tested(
     }
     scalars = {
         **pair.scalars("naive"),
-        "dm_p_value_one_sided": Scalar(one_sided(pair.test), "probability"),
+        "dm_p_value_one_sided": Scalar(pair.test.one_sided, "probability"),
         **_error_scalars(data.errors_of(windows, mean)),
         **_error_scalars(data.errors_of(windows, naive_mean), "naive_"),
         "looks": Scalar(looks, "candidates"),

@@ -30,11 +30,14 @@ GROUNDS = {
 }
 # Values and direction of each figure by name.
 Figures = dict[str, tuple[tuple[Any, ...], str]]
+# Shown beside Sharpe ratios, also where the candidates share it.
+BENCHMARK = "backtest equal weight:sharpe"
 # Figures of candidates in a table without --all.
 MAIN = re.compile(
     r"validation (loss|mse|mae|wrong_direction|macro_f1|balanced_accuracy|accuracy|log_loss)"
     r"|test (loss|r2|pct_mae)"
     r"|backtest candidate:(cagr|volatility|sharpe|max_drawdown|turnover)"
+    rf"|{BENCHMARK}"
     r"|evaluation (macro_f1|weighted_f1|balanced_accuracy|accuracy|log_loss|f1:.*)"
 )
 
@@ -95,7 +98,7 @@ class SideBySide(Answer):
         """
         rows = []
         for row in self.facts:
-            if every or (row.main and row.differs):
+            if every or (row.main and (row.differs or row.what == BENCHMARK)):
                 cells = [_text(value) for value in row.values]
                 if row.best is not None:
                     cells[row.best] += " *"

@@ -88,11 +88,5 @@ def dm_scalars(test: DieboldMariano) -> dict[str, Scalar]:
     }
 
 
-def one_sided(test: DieboldMariano) -> float:
-    """p-value of a test against the alternative that the first loss is smaller."""
-    half = test.p_value / 2
-    return half if test.statistic < 0 else 1 - half
-
-
 def _mean(values: Floats) -> float:
     return float(values.mean()) if len(values) else math.nan

@@ -33,7 +33,10 @@ Pair = tuple[Evidence, Evidence]
 
 
 def improvement_over_parent(
-    project: Project, candidate: Candidate, periods: NDArray[np.int64] | None = None
+    project: Project,
+    candidate: Candidate,
+    periods: NDArray[np.int64] | None = None,
+    horizon: int = 1,
 ) -> Evidence | None:
     """Record the improvement of a candidate over its parent.
 
@@ -45,6 +48,8 @@ def improvement_over_parent(
     ----------
     periods : (N,) int, optional
         Period of each stored loss of the test, for an interval of its improvement.
+    horizon : int
+        Steps ahead; losses overlap by ``horizon - 1`` periods.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def improvement_over_parent(
     pairs = comparable(project, candidate)
 
     def make() -> Callable[[Transaction], list[Evidence]]:
-        evidence = _over_parent(project, candidate, pairs, periods)
+        evidence = _over_parent(project, candidate, pairs, periods, horizon)
         return lambda tx: [evidence]
 
     if not pairs or not evidence_once(project, candidate, KIND, inputs(candidate, pairs), make):
@@ -81,14 +86,17 @@ def inputs(candidate: Candidate, pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def _over_parent(
-    project: Project, candidate: Candidate, pairs: Sequence[Pair], periods: NDArray[np.int64] | None
+    project: Project,
+    candidate: Candidate,
+    pairs: Sequence[Pair],
+    periods: NDArray[np.int64] | None,
+    horizon: int,
 ) -> Evidence:
     changes = [c for pair in pairs for c in _changes(pair[0].scalars, pair[1].scalars)]
     losses = [[e.series.get("loss") for e in pair] for pair in pairs if pair[0].kind == "test"]
     with project.ledger.reading() as tx:
         kept = [reads.array(tx, n) for pair in losses for n in pair if n]
     if periods is not None and len(kept) == 2 and len(kept[0]) == len(kept[1]) == len(periods):
-        horizon = project.config.slot(candidate.slot).horizon
         parent, child = (by_period(loss, periods) for loss in reversed(kept))
         drawn = improvement_of_losses(parent, child, horizon=horizon)
         changes = [(name, unit, _with_interval(name, c, drawn)) for name, unit, c in changes]

@@ -102,7 +102,7 @@ def selection_bias_of(
     units = data.units(arrays[index_hash])
     baseline = by_period(arrays[naive.loss_hash], units)
     gains = [baseline - by_period(arrays[str(trial.loss_hash)], units) for trial in with_losses]
-    return selection_bias.bias_of_losses(np.column_stack(gains), n_trials)
+    return selection_bias.bias_of_losses(np.column_stack(gains), n_trials, data.horizon)
 
 
 def _best_of_each(trials: Iterable[TestedTrial], data: TaskData) -> list[TestedTrial]:

@@ -231,16 +231,18 @@ def bias_of_returns(returns: Floats, chosen: int, n_trials: int) -> SelectionBia
     )
 
 
-def bias_of_losses(gains: Floats, n_trials: int) -> SelectionBias:
+def bias_of_losses(gains: Floats, n_trials: int, horizon: int = 1) -> SelectionBias:
     """Selection bias from losses, without forecasts to trade.
 
     Parameters
     ----------
     gains : (T, N) float
         Loss of the baseline less that of each config in each period.
+    horizon : int
+        Steps ahead; losses overlap by ``horizon - 1`` periods.
     """
     reason = "there are losses but no forecasts to trade"
-    return replace(_bias_without_sharpe("losses", gains, n_trials), sharpe_reason=reason)
+    return replace(_bias_without_sharpe("losses", gains, n_trials, horizon), sharpe_reason=reason)
 
 
 def no_bias(n_trials: int, reason: str) -> SelectionBias:
@@ -249,7 +251,7 @@ def no_bias(n_trials: int, reason: str) -> SelectionBias:
 
 
 def _bias_without_sharpe(
-    basis: Literal["returns", "losses"], performance: Floats, n_trials: int
+    basis: Literal["returns", "losses"], performance: Floats, n_trials: int, horizon: int = 1
 ) -> SelectionBias:
     """CSCV and confidence set of all configs from their performance, (T, N)."""
     bars, configs = performance.shape
@@ -262,7 +264,7 @@ def _bias_without_sharpe(
     )
     distinguishable = math.nan
     if configs > 1:
-        best = model_confidence_set(-performance)
+        best = model_confidence_set(-performance, horizon=horizon)
         distinguishable = math.nan if best.reason else float(np.count_nonzero(~best.included))
     return SelectionBias(
         basis,

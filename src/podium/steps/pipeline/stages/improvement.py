@@ -24,8 +24,9 @@ class ImprovementOverParent(EvidenceStage):
 
     def make(self, slot: SlotPipeline) -> bool:
         """The evidence."""
-        periods = slot.bars.test_windows.at
-        return bool(improvement.improvement_over_parent(slot.project, slot.made, periods))
+        data = slot.bars
+        periods, horizon = data.test_windows.at, data.section.horizon
+        return bool(improvement.improvement_over_parent(slot.project, slot.made, periods, horizon))
 
 
 STAGE = ImprovementOverParent()
