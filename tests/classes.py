@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
 }
 # Enough to see that something is learned, in a fraction of a second.
 QUICK = {"hidden_size": 4, "batch_size": 32, "max_epochs": 2, "learning_rate": 0.05}
-# Enough that it is better than the naive rule.
+# Enough to learn the planted rule.
 LEARNS = {"max_epochs": 12}
 
 

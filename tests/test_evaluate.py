@@ -368,8 +368,13 @@ def test_a_run_takes_a_classifying_slot_to_a_decision(tmp_path, capsys):
     assert "evaluation.html" in page
     assert "macro_f1" in page
     trials = projects.query(root, "SELECT * FROM trial WHERE family = 'bilstm'")
-    # Two of the search, a config on two folds, two models of the candidate.
-    assert len(trials) == 6
+    # Two of the search, a config on two folds; the candidate is a baseline, which is no new look.
+    assert len(trials) == 4
+    evidence = projects.query(root, "SELECT scalars FROM evidence WHERE kind = 'validation'")
+    assert [json.loads(one["scalars"])["configs_looked_at"][0] for one in evidence] == [2]
+    # A baseline is compared with simpler ones.
+    [judged] = evidence_of(root)
+    assert json.loads(judged["notes"])["naive_method"] in ("naive majority", "naive prior")
 
 
 def test_a_backup_takes_the_bundle_along(looked_at, tmp_path):

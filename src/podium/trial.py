@@ -26,6 +26,10 @@ BUDGET = "max_epochs"
 # Phases of a study's baselines: on its validation windows, and on folds.
 BASELINE, EXTEND_BASELINE = "baseline", "extend_baseline"
 BASELINES = (BASELINE, EXTEND_BASELINE)
+# Phase of the models of a chosen config.
+FINALIZE = "finalize"
+# Phases without a look at another config: a chosen baseline is trained once more.
+UNCOUNTED = (*BASELINES, FINALIZE)
 
 
 class State(enum.StrEnum):

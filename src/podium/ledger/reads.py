@@ -29,7 +29,7 @@ from podium.ledger.statements import (
 )
 from podium.record import nan_if_null
 from podium.space import ConfigDict
-from podium.trial import BASELINES, State
+from podium.trial import FINALIZE, UNCOUNTED, State
 
 
 @dataclass(frozen=True)
@@ -347,7 +347,7 @@ def tested_configs(tx: Transaction, interval: tuple[str, str]) -> list[TestedCon
         [*(trial[name] for name in names), study.slot],
         link.trial_id == trial.id,
         study.id == link.study_id,
-        link.phase.not_in(BASELINES),
+        link.phase.not_in(UNCOUNTED),
         sa.or_(trial.split_hash == "", trial.split_hash.in_(overlapping)),
     )
     facts = _data_and_tasks(tx, rows)
@@ -372,7 +372,7 @@ def tested_trials(tx: Transaction, index_hash: str, *, with_baselines: bool) -> 
         [*fields(schema.trial, TestedTrial), study.slot],
         link.trial_id == trial.id,
         study.id == link.study_id,
-        sa.true() if with_baselines else link.phase.not_in(BASELINES),
+        link.phase.not_in([FINALIZE] if with_baselines else UNCOUNTED),
         trial.state.in_([State.COMPLETE, State.PRUNED]),
         order=link.seq,
         index_hash=index_hash,

@@ -30,9 +30,9 @@ from podium.steps.trials import driver, execute
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.tasks._base import TaskData
-from podium.trial import BUDGET, Ended, Job, State, Task, trial_seed
+from podium.trial import BUDGET, FINALIZE, Ended, Job, State, Task, trial_seed
 
-PHASE = "finalize"
+PHASE = FINALIZE
 # Registers a candidate inside a transaction; returns its id and whether it is new.
 Write: TypeAlias = "Callable[[Transaction], dict[str, Any]]"
 

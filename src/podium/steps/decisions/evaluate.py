@@ -254,7 +254,7 @@ def evaluate(
     study = Study(candidate.study_id or "", candidate.slot, {})
     context = StudyContext(project, study, own, own.split)
     rows = baselines.rows_of(context)
-    reference = baselines.best(rows, own, "train")
+    reference = baselines.best(baselines.simpler(candidate, rows, "classify"), own, "train")
     naive = _baseline_probabilities(rows, own, judged)
     rival = recorded.rival(project, candidate)
     parent = recorded.candidate(project, candidate.parent_id) if candidate.parent_id else None

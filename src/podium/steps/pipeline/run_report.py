@@ -164,8 +164,7 @@ def luck_rows(analysis: Analysis) -> list[values.SelectionBiasRow]:
         ("configs scored", luck.n_trials, any_of),
         ("with known results", luck.judged, f"on {luck.bars:,} {data.unit} of validation"),
     ]
-    if luck.basis == "returns":
-        assert isinstance(data, SlotData)
+    if luck.basis == "returns" and isinstance(data, SlotData):
         a_year = math.sqrt(data.periods_per_year)
         best = "per year, of the best of that many configs without skill"
         exceeds = "probability that the true Sharpe ratio exceeds the expected maximum"
