@@ -1,4 +1,4 @@
-"""Counts of a slot: tested configs, and looks at the test."""
+"""Counts of the configs that were tested for a slot."""
 
 import math
 from dataclasses import dataclass
@@ -165,18 +165,3 @@ def test_imported_configs_count_as_tested_on_these_bars(ledger):
         foreign.put_imported(tx, Imported("other", records[:1]), "us4/D/return")
     assert count(ledger, split) == 5
     assert count(ledger, split, "us4/D/return") == 1
-
-
-def test_a_look_at_the_test_is_counted_by_candidate_and_by_overlap(ledger):
-    def count(candidate, start, stop, dataset="us4"):
-        with ledger.transaction(durable=True) as tx:
-            return writes.count_look(tx, dataset, (start, stop), candidate)
-
-    assert count("c-1", "2010-01-04T00:00:00", "2011-12-30T00:00:00") == 1
-    assert count("c-2", "2010-01-04T00:00:00", "2011-12-30T00:00:00") == 2
-    assert count("c-2", "2010-01-04T00:00:00", "2011-12-30T00:00:00") == 2
-    # One bar in common is a look at the same test; none is another test.
-    assert count("c-3", "2011-12-30T00:00:00", "2012-12-31T00:00:00") == 3
-    assert count("c-4", "2012-01-03T00:00:00", "2012-06-29T00:00:00") == 2
-    assert count("c-5", "2009-01-02T00:00:00", "2009-12-31T00:00:00") == 1
-    assert count("c-6", "2010-01-04T00:00:00", "2011-12-30T00:00:00", dataset="fx") == 1

@@ -110,7 +110,7 @@ def test_a_run_leaves_a_candidate_its_evidence_a_decision_and_a_report(finished)
     ]
     verdicts = {v["gate"]: v for v in json.loads(found["decisions"][-1]["verdicts"])}
     assert verdicts["beats_baseline"]["result"] == "refuse"
-    assert "the baseline ewma" in verdicts["beats_baseline"]["finding"]
+    assert "the baseline naive ewma" in verdicts["beats_baseline"]["finding"]
     assert SLOT in (finished / "reports" / "run.html").read_text()
     told = json.loads((finished / "reports" / "run.json").read_text())
     assert told["items"][0]["verdict"] == "refused"

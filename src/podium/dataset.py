@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from podium.arrays import Floats, Ints, Mask, Times
 from podium.covariates import Covariate
@@ -15,6 +16,8 @@ from podium.hashing import canonical, digest_bytes
 from podium.timeframe import SECONDS
 
 FIELDS = ("open", "high", "low", "close", "volume")
+# Log returns that differ by less are the same mark.
+MARK_STEP = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +155,29 @@ class Dataset:
         selected = replace(self, times=times, fields=columns, covariates=known)
         return selected if self.members is None else selected.among(self.members[start:stop])
 
+    def marks(self, start: int, stop: int) -> Ints:
+        """Distinct hashes of the bars ``start`` to ``stop`` by content, sorted, (N,) int64.
+
+        There is one for each time and ticker with a log return of the close that is not zero after
+        rounding to 1e-6. Names, the order of tickers and later adjustments, which scale all closes
+        of a ticker, do not matter.
+        """
+        first = max(start, 1)
+        moves = np.diff(np.log(self["close"][first - 1 : stop]), axis=0)
+        rounded = np.rint(np.where(np.isfinite(moves), moves, 0.0) / MARK_STEP).astype(np.int64)
+        times = _mixed(self.times[first:stop].astype(np.int64).view(np.uint64))
+        hashes = _mixed(times[:, None] ^ rounded.view(np.uint64))
+        return np.unique(hashes[rounded != 0].view(np.int64))
+
     def _known(self, tickers: Sequence[str], times: Times) -> dict[str, Covariate]:
         """Covariates without rows of other tickers or of the bars' future."""
         last, bar = times[-1] if len(times) else None, SECONDS[self.timeframe]
         return {name: one.known_by(tickers, last, bar) for name, one in self.covariates.items()}
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Hashes of 64-bit numbers (SplitMix64); overflow is part of the definition."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

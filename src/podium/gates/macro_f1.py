@@ -42,6 +42,9 @@ def judge(case: Case) -> tuple[Result, str]:
     mine, baseline = evaluation.scalar("macro_f1"), evaluation.scalar("naive_macro_f1")
     name = evaluation.notes["naive_method"]
     finding = f"its macro-F1 is {mine:.4g} against {baseline:.4g} of the baseline {name}"
+    look = int(evaluation.scalar("looks"))
+    if look > 1:
+        finding += f" (look {look} at these samples)"
     if case.limits["above_baseline"] and not mine > baseline:
         return Result.REFUSE, f"{finding}, which is not an improvement"
     if not case.holder:

@@ -31,6 +31,7 @@ _KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
             "trial.index_hash",
             "trial.prediction_hash",
             "evidence.series",
+            "test_look.samples_hash",
             "environment.git_diff_hash",
         ),
     ),

@@ -103,7 +103,8 @@ environment = _table(
     unique=[["hash"]],
 )
 blob = _table(
-    # Arrays and texts by content hash: losses per window, their index, predictions, diffs.
+    # Arrays and texts by content hash: losses per window, their index, predictions, diffs, hashes
+    # of a test's samples.
     "blob",
     *_texts("hash", "dtype"),
     sa.Column("data", sa.LargeBinary, nullable=False),
@@ -239,7 +240,14 @@ evidence = _table(
     unique=[["id"]],
 )
 test_look = _table(
-    "test_look", *_texts("dataset", "interval_from", "interval_to", "candidate_id", "created_at")
+    # Looks of candidates at sealed tests. The samples are a blob of their hashes: looks are counted
+    # by content over all projects. The place counts from 1 and never changes.
+    "test_look",
+    *_texts("dataset", "interval_from", "interval_to", "candidate_id"),
+    *_texts("artifact_hash", "samples_hash"),
+    _integer("place"),
+    _text("created_at"),
+    sa.Index("test_look_by_artifact", "artifact_hash", "samples_hash"),
 )
 forecast = _table(
     # Forecasts of candidates, never changed when bars are revised later.

@@ -80,15 +80,21 @@ def select(
 
 
 def select_everywhere(
-    tx: Transaction, what: Sequence[sa.ColumnElement[Any]], /, *where: Condition, **equal: Any
+    tx: Transaction,
+    what: Sequence[sa.ColumnElement[Any]],
+    /,
+    *where: Condition,
+    limit: int | None = None,
+    **equal: Any,
 ) -> list[dict[str, Any]]:
-    """Distinct rows of all projects of the record that meet the conditions.
+    """Rows of all projects of the record that meet the conditions; distinct without a limit.
 
-    Joined rows belong to the same project; conditions and ``equal`` are those of :func:`select`.
+    Joined rows belong to the same project; the parameters are those of :func:`select`.
     """
     rows: list[dict[str, Any]] = []
     for some in in_pieces(equal):
-        query = sa.select(*what).where(*_conditions(_table(what[0]), some), *where).distinct()
+        query = sa.select(*what).where(*_conditions(_table(what[0]), some), *where)
+        query = query.distinct() if limit is None else query.limit(limit)
         first_table, *others = query.get_final_froms()
         joined = (one.c.project_id == first_table.c.project_id for one in others)
         rows += map(dict, tx.execute(query.where(*joined)).mappings())

@@ -483,18 +483,6 @@ def put_evidence(tx: Transaction, evidence: Evidence) -> None:
     insert(tx, schema.evidence, [row])
 
 
-def count_look(tx: Transaction, dataset: str, interval: tuple[str, str], candidate_id: str) -> int:
-    """Count one look at a sealed test; returns the number of looks, including this one."""
-    start, end = interval
-    row = {"dataset": dataset, "interval_from": start, "interval_to": end}
-    insert(tx, schema.test_look, [{**row, "candidate_id": candidate_id, "created_at": now()}])
-    look = schema.test_look.c
-    # Overlapping intervals share bars, so a look at one is a look at the other.
-    overlapping = (look.interval_from <= end, look.interval_to >= start)
-    looks = sa.func.count(sa.distinct(look.candidate_id))
-    return value(tx, looks, look.dataset == dataset, *overlapping) or 0
-
-
 def _json_real(value: float) -> float | str | None:
     """Number as JSON value; infinity, which JSON lacks, as the text that float() reads."""
     return str(value) if math.isinf(value) else real(value)

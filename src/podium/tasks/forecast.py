@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium import plugin, registry
-from podium.arrays import Floats
+from podium.arrays import Floats, Ints
 from podium.config import Config, Policy
 from podium.dataset import Dataset
 from podium.errors import DataError
@@ -176,6 +176,11 @@ class SlotData(TaskData):
     def test_interval(self) -> tuple[str, str]:
         """First and last bar of the sealed test, ISO 8601."""
         return str(self.view.times[self.test_start]), str(self.view.times[-1])
+
+    @property
+    def test_marks(self) -> Ints:
+        """Hashes of the bars of the sealed test, see :meth:`Dataset.marks`."""
+        return self.dataset.marks(self.test_start, len(self.view))
 
     @cached_property
     def spec(self) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from podium.evidence import Evidence, Scalar
 from podium.families._base import Model
 from podium.gates._base import WITH_TEST
 from podium.index import Index
-from podium.ledger import writes
+from podium.ledger import looks
 from podium.ledger.ledger import Transaction
 from podium.prediction import Prediction
 from podium.record import finite_or_none
@@ -89,13 +89,13 @@ class BacktestResult(Answer):
     def sentence(self) -> str:
         """The candidate's loss on the sealed test against that of the baseline."""
         test = self.evidence["test"]
-        looks = int(test.scalar("looks"))
+        look = int(test.scalar("looks"))
         score = against(
             test.scalar("loss"),
             test.scalar("naive_loss"),
             test.notes["naive_method"],
             lower_is_better=True,
-            p=f"{p_clause(finite_or_none(test.scalar('dm_p_value')))}, look {looks}",
+            p=f"{p_clause(finite_or_none(test.scalar('dm_p_value')))}, look {look}",
         )
         return f"{self.candidate.title} on the sealed test: {test.notes['metric']} {score}"
 
@@ -145,9 +145,9 @@ def backtest(
 ) -> BacktestResult:
     """Judge a candidate on its slot's sealed test, once; later calls read the record.
 
-    Every candidate that is judged on an interval counts as a look at it. Without `model_path` the
-    model is the one in ``final_model/``, else the best of ``extended_training_results/``, else of
-    ``hyperparameter_tuning_results/checkpoints/``, else the active model of the slot's grids; it
+    Every candidate that is judged on the same bars counts as a look at them. Without `model_path`
+    the model is the one in ``final_model/``, else the best of ``extended_training_results/``, else
+    of ``hyperparameter_tuning_results/checkpoints/``, else the active model of the slot's grids; it
     becomes a candidate if it is none yet. Only refits (``backtest.refit_every``) are trained.
 
     Parameters
@@ -278,9 +278,11 @@ def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list
     project.reporter.progress(f"{data.slot}: backtest", 1, 1)
 
     def write(tx: Transaction) -> list[Evidence]:
-        looks = writes.count_look(tx, data.dataset.name, data.test_interval, candidate.id)
+        look = looks.count_look(
+            tx, data.dataset.name, data.test_interval, candidate, data.test_marks
+        )
         tested = _tested(
-            data, forecast, reference, model, looks, itself=baselines.same(candidate, reference)
+            data, forecast, reference, model, look, itself=baselines.same(candidate, reference)
         )
         return [
             evidence_of_test(project, tx, data, candidate, kind, *parts)
@@ -393,7 +395,7 @@ def _tested(
     forecast: Prediction,
     reference: Configured,
     model: Model,
-    looks: int,
+    look: int,
     *,
     itself: bool,
 ) -> tuple[dict[str, Scalar], dict[str, str], dict[str, np.ndarray]]:
@@ -414,7 +416,7 @@ def _tested(
         "dm_p_value_one_sided": Scalar(pair.test.one_sided, "probability"),
         **_error_scalars(data.errors_of(windows, mean)),
         **_error_scalars(data.errors_of(windows, naive_mean), "naive_"),
-        "looks": Scalar(looks, "candidates"),
+        "looks": Scalar(look, "candidates"),
         "windows": Scalar(len(windows), "windows"),
         "days": Scalar(pair.bars, "bars"),
         **by_ticker,

@@ -23,7 +23,7 @@ from podium.errors import DataError, Problem, RefusedError, UsageError
 from podium.evidence import Evidence, Scalar
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import digest, digest_bytes
-from podium.ledger import reads
+from podium.ledger import looks, reads
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.manifest import MANIFEST, plain
@@ -295,6 +295,10 @@ def evaluate(
     notes |= baselines.notes(reference)
 
     def findings(tx: Transaction) -> list[Evidence]:
+        # The samples have no times.
+        look = looks.count_look(
+            tx, own.dataset.name, ("", ""), candidate, judged.samples.marks()["rows"]
+        )
         evidence = evidence_about(
             candidate,
             kind,
@@ -303,6 +307,7 @@ def evaluate(
             scalars={
                 **_scalars(report.model, report.figures["naive"]),
                 **_macro_f1_of_each(judged, naive),
+                "looks": Scalar(look, "candidates"),
             },
             series=put_arrays(project, tx, _arrays(judged, probabilities)),
             notes=notes,
