@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from looped import rest_slow
 from podium.errors import DataError, UsageError
-from podium.portfolio import Impact, Limits, Rates, simulate, simulate_stack
+from podium.portfolio import Impact, Limits, Rates, sharpe, simulate, simulate_stack, summary
 from podium.signals import proportional
 from podium.testing.leak import probe, probe_fills
 from podium.testing.series import bars
@@ -201,6 +201,22 @@ def test_interest_runs_by_the_calendar_on_cash_debt_and_shorts():
     assert short.interest[2] == pytest.approx((1000.0 + first) * (2 * 0.1 - 0.05) / 365.25)
 
 
+def test_cash_alone_has_no_sharpe_ratio_also_over_weekends():
+    days = np.busday_offset("2020-01-01", np.arange(500), roll="forward")
+    rates = Rates(days, cash=0.03)
+    rng = np.random.default_rng(0)
+    prices = 100.0 * np.exp(np.cumsum(0.01 * rng.standard_normal((500, 1)), axis=0))
+    idle = simulate(prices, np.zeros((500, 1)), rates=rates)
+    measures = summary(idle, 252)
+    assert math.isnan(measures["sharpe"])
+    assert math.isnan(measures["sortino"])
+    assert measures["cagr"] == pytest.approx(0.03, abs=0.002)
+    held = simulate(prices, np.ones((500, 1)), rates=rates)
+    rate = 0.03 * np.diff(days).astype(int) / 365.25
+    assert held.excess[1:] == pytest.approx(held.returns[1:] - rate)
+    assert summary(held, 252)["sharpe"] == sharpe(held.excess[1:], 252)
+
+
 def test_a_rate_of_each_bar_counts_from_its_close_on():
     rates = Rates(DAYS[:3], cash=[0.0, 0.36525, 9.0])
     result = simulate(np.ones((3, 1)), np.full((3, 1), NAN), rates=rates)
@@ -289,8 +305,8 @@ def test_a_stack_of_another_shape_is_refused_and_a_bad_weight_is_named_with_its_
 # --- many portfolios at once --------------------------------------------------------------------
 
 ARRAYS = (
-    "equity", "returns", "cash", "weights_held", "turnover", "exposure", "interest", "delisted",
-    "unfilled",
+    "equity", "returns", "cash", "weights_held", "turnover", "exposure", "interest", "excess",
+    "delisted", "unfilled",
 )  # fmt: skip
 COLUMNS = ("bar", "item", "quantity", "price", "fee", "held")
 

@@ -28,6 +28,12 @@ class Interest:
             "rates.borrow", rates.borrow, items, np.isfinite, "a fraction per year, such as 0.03"
         )
 
+    @property
+    def riskless(self) -> Floats:
+        """Return of cash alone in each bar, (T,); the first is 0."""
+        earned: Floats = np.concatenate([[0.0], self._cash[:-1] * self._years])
+        return earned
+
     def until(self, bar: int, cash: Floats, held: Floats, marks: Floats) -> Floats:
         """Net interest, (K,), from the previous close to this one.
 

@@ -215,6 +215,7 @@ def simulate_stack(
         turnover=book.turnover(),
         exposure=walk.gross,
         interest=walk.interest,
+        excess=returns if interest is None else returns - interest.riskless,
         delisted=walk.delisted.of_each(),
         unfilled=walk.unfilled.of_each(),
         ruined=tuple(None if bar < 0 else bar for bar in walk.ruined.tolist()),

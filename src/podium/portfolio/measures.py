@@ -533,7 +533,8 @@ def summary(backtest: Backtest, periods: float) -> dict[str, float]:
     -------
     dict
         sharpe, sortino, volatility, cagr, max_drawdown, max_drawdown_bars, calmar, hit_rate,
-        turnover, total_return, win_rate, tail_ratio, exposure. NaN where undefined.
+        turnover, total_return, win_rate, tail_ratio, exposure. NaN where undefined. Sharpe and
+        Sortino ratio are of the returns in excess of the interest of cash.
 
     Raises
     ------
@@ -547,10 +548,11 @@ def summary(backtest: Backtest, periods: float) -> dict[str, float]:
     >>> round(summary(result, 252)["total_return"], 4)
     0.1
     """
-    returns = backtest.returns[1:]
+    returns, excess = backtest.returns[1:], backtest.excess[1:]
     growth = float(backtest.equity[-1] / backtest.equity[0]) if backtest.equity.size else math.nan
     return {
         **{measure.__name__: measure(returns, periods) for measure in OF_RETURNS},
+        **{measure.__name__: measure(excess, periods) for measure in (sharpe, sortino)},
         "turnover": turnover(backtest.turnover[1:], periods),
         "total_return": growth - 1.0,
         "win_rate": win_rate(backtest.trades),

@@ -58,6 +58,7 @@ class _Account:
     turnover: Floats
     exposure: Floats
     interest: Floats
+    excess: Floats
     execution: Execution
     costs: Costs
     fee_bps: float | Floats
@@ -87,6 +88,8 @@ class Backtest(_Account):
         Sum of absolute weights held at the close.
     interest : (T,) float
         Earned on cash less paid on debt and on shorts, booked on the bar.
+    excess : (T,) float
+        `returns` less the interest of cash in the bar.
     delisted : (D, 2) int
         Bar and item of each holding liquidated for a missing price.
     unfilled : (U, 2) int
@@ -150,7 +153,7 @@ class Backtests(_Account):
 
     Parameters
     ----------
-    equity, returns, cash, turnover, exposure, interest : (K, T) float
+    equity, returns, cash, turnover, exposure, interest, excess : (K, T) float
         As in `Backtest`, one row per portfolio.
     weights_held : (K, T, S) float
     delisted, unfilled : tuple of (N, 2) int

@@ -121,7 +121,7 @@ def _best_of_each(trials: Iterable[TestedTrial], data: TaskData) -> list[TestedT
 
 
 def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence[Floats]) -> Floats:
-    """Return per bar of each config's forecasts, (T, N), from its first decision to the test."""
+    """Excess returns of each config's forecasts, (T, N), from its first decision to the test."""
     at = np.searchsorted(data.tuning.times, index.decided_at)
     first, stop = int(at.min()), len(data.tuning)
     on_time = np.arange(stop - first) % data.view.horizon == 0
@@ -138,7 +138,7 @@ def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence
             # An infinite forecast is no forecast.
             grid[at - first, index.item] = np.where(np.isfinite(mean), mean, np.nan)
             plan[:] = np.where(on_time[:, None], weights_of(grid), np.nan)
-        parts.append(simulate_stack(weights=weights, **terms).returns)
+        parts.append(simulate_stack(weights=weights, **terms).excess)
     # Nothing can be held in the first bar.
     returns: Floats = np.concatenate(parts)[:, 1:].T
     return returns
