@@ -90,6 +90,9 @@ def test_everything_arrives_with_scores_curves_notes_models_and_evidence(finishe
     assert (new.pop("stage"), old.pop("stage")) == ("development", "champion")
     assert new == old
     assert took.put.added["trial"] == len(before["trials"])
+    # The hashes of a test's samples, by which later looks are counted, arrive too.
+    [look] = _rows(other, "test_look")
+    assert look["samples_hash"] in {row["hash"] for row in _rows(other, "blob")}
     for table in ("dataset", "split", "task", "environment", "result", "note"):
         mine, theirs = (_rows(root, table) for root in (other, finished))
         assert [row for row in theirs if row not in mine] == []

@@ -496,6 +496,21 @@ def test_a_candidate_looks_at_the_test_once_however_often_it_is_judged(copied):
     assert looks(copied) == [1, 1]
 
 
+def test_another_name_of_slot_and_dataset_and_another_order_of_tickers_is_the_same_test(copied):
+    """The look before counts, and so do the configs that were looked at before."""
+    configure(copied, tune={"seed": 8})
+    path = copied / "podium.toml"
+    text = path.read_text().replace('"us4"', '"bars"').replace('"AAPL", "IBM"', '"IBM", "AAPL"')
+    path.write_text(text.replace("us4/D/volatility", "bars/D/mine"))
+    page = run_project(copied).report.slots[0]
+    assert looks(copied) == [1, 2]
+    configs = (
+        "SELECT DISTINCT config_hash FROM trial JOIN study_trial ON trial_id = trial.id "
+        "WHERE phase NOT LIKE '%baseline'"
+    )
+    assert page.trials_counted == len(query(copied, configs)) > 4
+
+
 def test_a_second_candidate_is_a_second_look_and_is_held_to_it(copied):
     configure(copied, tune={"seed": 8})
     page = run_project(copied).report.slots[0]

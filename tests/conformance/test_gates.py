@@ -54,6 +54,14 @@ def test_a_gain_over_the_baseline_passes_below_the_limit_of_the_p_value_of_its_l
     assert answer(float("nan")) is Result.UNDECIDABLE
 
 
+def test_a_constant_forecast_beats_no_baseline():
+    notes = {"naive_method": "naive zero", "itself": "yes"}
+    found = {"test": evidence("test", notes=notes)}
+    answer = verdict("beats_baseline", registry.load("gates", "beats_baseline"), found, None, {})
+    assert answer.result is Result.REFUSE
+    assert "no baseline is simpler" in answer.finding
+
+
 def test_evidence_about_two_models_or_two_sets_of_bars_is_refused():
     def answer(**changed):
         found = {"validation": evidence("validation"), "test": evidence("test", **changed)}

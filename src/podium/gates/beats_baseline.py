@@ -3,7 +3,8 @@
 Asks
 ----
 Whether the candidate's losses on the sealed test are significantly smaller than those of the
-baseline that was best on validation.
+baseline that was best on validation. A candidate that is itself a baseline is compared with the
+best simpler one.
 
 Why
 ---
@@ -19,8 +20,8 @@ without skill passes is at most ``p_value``, however many look.
 
 Refuses when
 ------------
-The mean loss is not smaller, or the difference is not significant; or the candidate is a constant
-forecast, than which no baseline is simpler. Undecidable when the test cannot
+The mean loss is not smaller, or the difference is not significant; or the candidate is itself a
+constant forecast, since no baseline is simpler than that. Undecidable when the test cannot
 be computed (too few bars, identical losses).
 
 What to do
