@@ -2,8 +2,8 @@
 # make test    the fast tests; make test FLAGS="--random-order" in another order each time
 # make check   format, lint, types, the package's size and import circles, the slow tests, and all
 #              properties with more examples
-# make bench   overhead and start-up, as ratios measured in one run; planted truths; the demo on
-#              other data
+# make bench   overhead and start-up, as ratios measured in one run; promotions without and with
+#              skill; the demo on other data
 
 PYTHON ?= python3
 VENV   := .venv

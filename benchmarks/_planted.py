@@ -1,8 +1,10 @@
-"""Planted effects on arrays: an AR(1) process searched by ridge regressions on its lags.
+"""Planted effects on arrays: a nonlinear process searched by regressions on products of returns.
 
-Its coefficient gives an oracle, which trades the sign of the best forecast after costs, a yearly
-Sharpe ratio. Ridge regressions on 1 to 20 lags are refitted every 50 bars before the test, and once
-at its begin; their returns and losses are the evidence that the gates judge.
+The next return is a multiple of the one before the last, with the sign of the last one, plus noise;
+no baseline reads such a product. The multiple gives an oracle, which trades the sign of the best
+forecast after costs, a yearly Sharpe ratio. Ridge regressions on 1 to 20 such products are refitted
+every 50 bars before the test, and once at its begin; their returns and losses are the evidence that
+the gates judge.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from _bars import VOLATILITY, Bars, autoregressive, simulated, write_project
+from _bars import VOLATILITY, Bars, simulated, write_project
 from podium import registry
 from podium.decision import Result
 from podium.evidence import Evidence, Scalar
 from podium.gates._base import verdict
 from podium.stats import diebold_mariano, sharpe_ratios
-from podium.steps.evidence.comparison import dm_scalars
+from podium.steps.evidence.comparison import dm_scalars, one_sided
 from podium.steps.evidence.selection_bias import bias_of_returns, ranking
 from podium.testing.gates import evidence
 
@@ -31,7 +33,7 @@ WARM, EVERY = 250, 50
 YEAR = 252.0
 FEE = 5e-4
 TRADING_GATES = ("deflated_sharpe", "overfitting")
-BASELINE_GATE = "beats_naive"
+BASELINE_GATE = "beats_baseline"
 # Gates of the policy "trading" that depend on figures; the others concern files and the champion.
 POLICY_GATES = (*TRADING_GATES, "in_confidence_set", BASELINE_GATE)
 # Configs that are compared in the confidence set, as by ``extend.top``.
@@ -39,14 +41,13 @@ TOP = 3
 
 
 def oracle_sharpe(coefficient: float, fee: float = FEE) -> float:
-    """Yearly Sharpe ratio of trading the sign of the best forecast of an AR(1) process.
+    """Yearly Sharpe ratio of trading the sign of the best forecast.
 
-    The sign of one bar's return earns the coefficient times the mean absolute return in the next;
-    it changes with a probability of arccos(coefficient) / pi, and a change trades twice.
+    It earns the coefficient times the mean absolute return. Its sign changes at every second bar,
+    and a change trades twice.
     """
     gross = coefficient * VOLATILITY * math.sqrt(2.0 / math.pi)
-    net = gross - fee * 2.0 * math.acos(coefficient) / math.pi
-    return net / math.sqrt(VOLATILITY**2 - gross**2) * math.sqrt(YEAR)
+    return (gross - fee) / math.sqrt(VOLATILITY**2 - gross**2) * math.sqrt(YEAR)
 
 
 def coefficient_for(sharpe: float, fee: float = FEE) -> float:
@@ -61,8 +62,15 @@ def coefficient_for(sharpe: float, fee: float = FEE) -> float:
 
 
 def returns_of(coefficient: float, seed: int, bars: int) -> np.ndarray:
-    """Logarithmic returns of one ticker, (bars,)."""
-    return autoregressive(seed, bars, 1, coefficient)[:, 0]
+    """Logarithmic returns of one ticker, (bars,), with the same volatility for each coefficient."""
+    rng = np.random.default_rng([seed, 34])
+    scale = VOLATILITY * math.sqrt(1.0 - coefficient**2)
+    before, last = rng.normal(0.0, VOLATILITY, 2)
+    returns = []
+    for shock in rng.normal(0.0, scale, bars + 100):
+        before, last = last, coefficient * math.copysign(before, before * last) + shock
+        returns.append(last)
+    return np.array(returns[100:])
 
 
 def forecasts(returns: np.ndarray, seed: int, configs: int, stop: int) -> np.ndarray:
@@ -75,8 +83,8 @@ def forecasts(returns: np.ndarray, seed: int, configs: int, stop: int) -> np.nda
     """
     rng = np.random.default_rng([seed, 18])
     lagged = np.zeros((len(returns), LAGS))
-    for lag in range(LAGS):
-        lagged[lag:, lag] = returns[: len(returns) - lag] / VOLATILITY
+    for lag in range(1, LAGS + 1):
+        lagged[lag:, lag - 1] = np.sign(returns[lag:]) * returns[:-lag] / VOLATILITY
     ahead = np.append(returns[1:], 0.0) / VOLATILITY
     # Cumulative sums, so that a fit on all bars before one is a look-up.
     squares = np.cumsum(lagged[:, :, None] * lagged[:, None, :], axis=0)
@@ -123,7 +131,7 @@ class Search:
     def of(
         cls, sharpe: float, seed: int, *, configs: int, bars: int, test: int, fee: float = FEE
     ) -> Search:
-        """Search an AR(1) process whose oracle has a yearly Sharpe ratio."""
+        """Search a process whose oracle has a yearly Sharpe ratio."""
         series = returns_of(coefficient_for(sharpe), seed, bars + test + 1)
         made = forecasts(series, seed, configs, bars)[:-1]
         ahead = series[WARM + 1 :]
@@ -159,7 +167,7 @@ class Search:
         bias = bias_of_returns(self.returns, chosen, self.returns.shape[1])
         order = np.argsort(self.losses.mean(axis=0), kind="stable")[:TOP]
         top = list(dict.fromkeys([chosen, *map(int, order)]))[:TOP]
-        ranked = ranking(self.losses[:, top], self.naive[:, None], 1)
+        ranked = ranking(self.losses[:, top], self.naive[:, None], 1, self.losses.shape[1])
         scalars = {**bias.scalars(), **ranked.scalars(0)}
         return evidence("validation", scalars, {**bias.notes(), **ranked.notes()})
 
@@ -172,6 +180,7 @@ class Search:
             "naive_loss": Scalar(float(naive.mean())),
             "looks": Scalar(1),
             **dm_scalars(outcome),
+            "dm_p_value_one_sided": Scalar(one_sided(outcome)),
         }
         notes = {"metric": "mse", "naive_method": "zero", "dm_reason": outcome.reason or ""}
         return evidence("test", scalars, notes)
@@ -186,7 +195,7 @@ def passes(gates: tuple[str, ...], *kinds: Evidence) -> bool:
     )
 
 
-LAGGED = '''"""Ridge regression on the last values of every feature."""
+LAGGED = '''"""Ridge regression on earlier values of every feature, with the sign of the last return."""
 
 import json
 
@@ -213,7 +222,7 @@ class LaggedFamily(Family):
     each_alone = True
 
     def space(self, view):
-        return Space({"lags": Int(1, view.window), "penalty": Float(1e-2, 1e4, log=True)})
+        return Space({"lags": Int(1, view.window - 1), "penalty": Float(1e-2, 1e4, log=True)})
 
     def fit(self, config, train, validation, *, seed, report):
         x = inputs(train, config["lags"])
@@ -226,7 +235,9 @@ class LaggedFamily(Family):
 
 def inputs(windows, lags):
     """A return of one per cent is one."""
-    return 100.0 * windows.inputs()[:, -lags:, :].reshape(len(windows), -1).astype(float)
+    newest_first = 100.0 * windows.inputs()[:, ::-1, :].astype(float)
+    products = np.sign(newest_first[:, :1, :1]) * newest_first[:, 1 : lags + 1, :]
+    return products.reshape(len(windows), -1)
 
 
 FAMILY = LaggedFamily
@@ -255,7 +266,7 @@ def write_planted(
                 "dataset": "bars",
                 "target": "log_return",
                 "horizon": 1,
-                "window": LAGS,
+                "window": LAGS + 1,
                 "features": ["log_return"],
                 "families": ["lagged"],
                 "signal": "sign",

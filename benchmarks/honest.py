@@ -15,7 +15,9 @@ holdout     Ten real data sets with five seeds each. The whole run uses the firs
             which no gate reads. Target: at most 2 of 50 champions are worse (one-sided
             Diebold-Mariano test, p < 0.05).
 acceptance  The gates on planted returns, as arrays: share accepted by true Sharpe ratio, number of
-            configs and length of the test.
+            configs and length of the test. "gates" are the two of the policy "trading" that judge
+            selection bias; for "best Sharpe" the config of the best Sharpe ratio is chosen in place
+            of that of the lowest loss; "policy" are all gates.
 whole       Twenty whole runs of one of these cells.
 """
 
@@ -45,7 +47,7 @@ from _planted import FEE, POLICY_GATES, TRADING_GATES, Search, passes, write_pla
 from podium.errors import PodiumError
 from podium.split import Windows
 from podium.steps.data.bars import load_dataset
-from podium.steps.evidence.comparison import compare_forecasts
+from podium.steps.evidence.comparison import compare_forecasts, one_sided
 from podium.steps.trials import baselines
 from podium.tasks.forecast import view_of
 
@@ -61,7 +63,9 @@ FEATURE_LISTS = (
 LONGER = 1.01
 # Effects of the part "planted".
 COEFFICIENT = 0.25
-PERSISTENCE, SPREAD = 0.97, 0.5
+PERSISTENCE, SPREAD = 0.99, 0.5
+# Share of the bars in the sealed test: 500 of 1,500, as docs/judgement.md recommends.
+PLANTED_TEST = 1.0 / 3.0
 # Cells of the table of acceptance; without costs, losses alone do not reveal a search of noise.
 SHARPES = ((0.0, 0.0), (0.0, FEE), (0.5, FEE), (1.0, FEE), (1.5, FEE), (2.0, FEE), (3.0, FEE))
 CONFIGS, TESTS = (1, 16, 128), (250, 500, 1000)
@@ -72,7 +76,7 @@ CELL = (2.0, 16, 1000)
 
 @dataclass(frozen=True)
 class Size:
-    """Size of a whole run: a fifth of the bars is the sealed test."""
+    """Size of a whole run."""
 
     bars: int = 1_500
     tickers: int = 4
@@ -84,8 +88,10 @@ class Size:
 FULL = Size()
 
 
-def settings_of(bars: Bars, size: Size, *, seed: int, **slot: Any) -> dict[str, Any]:
-    """Settings of a project with one slot, tested on the last fifth of these bars."""
+def settings_of(
+    bars: Bars, size: Size, *, seed: int, test: float = 0.2, **slot: Any
+) -> dict[str, Any]:
+    """Settings of a project with one slot, tested on the last share ``test`` of these bars."""
     epochs = {"epochs": size.epochs}
     return {
         "project": {"name": "honest", "id": f"p-honest-{seed}"},
@@ -97,7 +103,7 @@ def settings_of(bars: Bars, size: Size, *, seed: int, **slot: Any) -> dict[str, 
                 "features": FEATURES,
                 "families": ["lstm"],
                 "signal": "inverse_volatility" if slot["target"] == "volatility" else "sign",
-                "test_from": str(bars.times[-(len(bars) // 5)]),
+                "test_from": str(bars.times[-round(test * len(bars))]),
                 "test_to": str(bars.times[-1]),
                 **slot,
             }
@@ -216,7 +222,8 @@ def run_planted(number: int, size: Size = FULL, coefficient: float = COEFFICIENT
         returns, (target, horizon) = volatile(*shape, PERSISTENCE, SPREAD), TARGETS[2]
     bars = simulated(returns, number)
     with Folder() as root:
-        settings = settings_of(bars, size, seed=number, target=target, horizon=horizon)
+        asked = {"target": target, "horizon": horizon, "test": PLANTED_TEST}
+        settings = settings_of(bars, size, seed=number, **asked)
         write_project(root, bars, settings)
         return {"effect": effect, **outcome([run(root)])}
 
@@ -271,8 +278,7 @@ def _unread(root: Path, bars: Bars, settings: Line) -> Line:
         forecast.prediction.on(windows),
         model.predict(windows.blind()).mean,
     )
-    test = pair.test
-    p_worse = test.p_value / 2.0 if test.statistic > 0.0 else 1.0 - test.p_value / 2.0
+    p_worse = 1.0 - one_sided(pair.test)
     return {
         "baseline": baselines.label_of(reference),
         "loss": pair.loss,
@@ -299,8 +305,9 @@ def run_acceptance(number: int, configs: Sequence[int] = CONFIGS, bars: int = VA
         validation = part.validation(best)
         strongest = validation if luckiest == best else part.validation(luckiest)
         line[str(count)] = {
+            "deflated": passes(TRADING_GATES[:1], validation),
             "gates": passes(TRADING_GATES, validation),
-            "gates, best Sharpe": passes(TRADING_GATES, strongest),
+            "best Sharpe": passes(TRADING_GATES, strongest),
             **{
                 f"policy, {test}": passes(POLICY_GATES, validation, part.test(best, test))
                 for test in TESTS
@@ -354,14 +361,14 @@ def report_holdout(lines: list[Line]) -> None:
 
 def report_acceptance(lines: list[Line]) -> None:
     columns = list(lines[0][str(CONFIGS[0])])
-    print("  Sharpe  costs  configs  " + "  ".join(f"{name:>18}" for name in columns) + "  seeds")
+    print("  Sharpe  costs  configs  " + "  ".join(f"{name:>12}" for name in columns) + "  seeds")
     for sharpe, fee in SHARPES:
         mine = [line for line in lines if (line["sharpe"], line["fee"]) == (sharpe, fee)]
         for count in CONFIGS if mine else ():
             shares = [np.mean([line[str(count)][name] for line in mine]) for name in columns]
             print(
                 f"  {sharpe:>6g}  {'yes' if fee else 'no':>5}  {count:>7}  "
-                + "  ".join(f"{share:>18.0%}" for share in shares)
+                + "  ".join(f"{share:>12.0%}" for share in shares)
                 + f"  {len(mine):>5}"
             )
 
@@ -402,6 +409,7 @@ def read(path: Path) -> list[Line]:
 
 def perform(parts: Sequence[str], path: Path, shard: tuple[int, int], limit: int | None) -> int:
     """Run what is not in the file, and return the number of runs that failed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     finished = {(line["part"], line["number"]) for line in read(path)}
     mine, of = shard
     failed = 0

@@ -30,8 +30,8 @@ LEARNING = replace(SMALL, tickers=3, batch=64)
 @pytest.mark.parametrize("sharpe", [0.5, 1.0, 2.0])
 def test_the_oracle_has_the_sharpe_ratio_that_is_planted(sharpe):
     returns = returns_of(coefficient_for(sharpe), seed=1, bars=400_000)
-    held = np.sign(returns[:-1])
-    earned = held * returns[1:] - FEE * np.abs(np.diff(held, prepend=0.0))
+    held = np.sign(returns[:-2] * returns[1:-1])
+    earned = held * returns[2:] - FEE * np.abs(np.diff(held, prepend=0.0))
     assert sharpe_ratio(earned) * YEAR**0.5 == pytest.approx(sharpe, abs=0.05)
 
 
