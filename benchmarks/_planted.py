@@ -23,7 +23,7 @@ from podium.decision import Result
 from podium.evidence import Evidence, Scalar
 from podium.gates._base import verdict
 from podium.stats import diebold_mariano, sharpe_ratios
-from podium.steps.evidence.comparison import dm_scalars, one_sided
+from podium.steps.evidence.comparison import dm_scalars
 from podium.steps.evidence.selection_bias import bias_of_returns, ranking
 from podium.testing.gates import evidence
 
@@ -180,7 +180,7 @@ class Search:
             "naive_loss": Scalar(float(naive.mean())),
             "looks": Scalar(1),
             **dm_scalars(outcome),
-            "dm_p_value_one_sided": Scalar(one_sided(outcome)),
+            "dm_p_value_one_sided": Scalar(outcome.one_sided),
         }
         notes = {"metric": "mse", "naive_method": "zero", "dm_reason": outcome.reason or ""}
         return evidence("test", scalars, notes)

@@ -47,7 +47,7 @@ from _planted import FEE, POLICY_GATES, TRADING_GATES, Search, passes, write_pla
 from podium.errors import PodiumError
 from podium.split import Windows
 from podium.steps.data.bars import load_dataset
-from podium.steps.evidence.comparison import compare_forecasts, one_sided
+from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.trials import baselines
 from podium.tasks.forecast import view_of
 
@@ -278,7 +278,7 @@ def _unread(root: Path, bars: Bars, settings: Line) -> Line:
         forecast.prediction.on(windows),
         model.predict(windows.blind()).mean,
     )
-    p_worse = 1.0 - one_sided(pair.test)
+    p_worse = 1.0 - pair.test.one_sided
     return {
         "baseline": baselines.label_of(reference),
         "loss": pair.loss,
