@@ -124,7 +124,7 @@ def test_everything_wrong_is_told_at_once(written):
         ('target = "volatility"', 'target = "volatilty"', "did you mean 'volatility'?"),
         ('"log_return",', '"log_retrun",', "did you mean 'log_return'?"),
         ("horizon = 5", 'horizon = 5\nfamilies = ["lstn"]', "did you mean 'lstm'?"),
-        ("horizon = 5", 'horizon = 5\nmetric = "mze"', "did you mean 'mse'?"),
+        ("horizon = 5", 'horizon = 5\nmetric = "msee"', "did you mean 'mse'?"),
         ("horizon = 5", 'horizon = 5\nsignal = "sine"', "did you mean 'sign'?"),
         ("horizon = 5", 'horizon = 5\ntask = "guess"', "Expected one of classify, forecast."),
         ("2010-01-01", '"soon"', "test_from is 'soon'"),

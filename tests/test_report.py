@@ -246,8 +246,8 @@ def test_the_dictionary_survives_json_unchanged_and_holds_no_nan():
 def test_the_summary_has_one_row_a_slot_with_the_sharpe_after_costs_and_that_of_equal_weight():
     columns, rows = summary_rows(run_report(slot_report(), slot_report("us4/D", "refused")))
     assert [row[0] for row in rows] == ["eurusd/1H", "us4/D"]
-    assert rows[0][columns.index("Sharpe after costs")] == 1.3
-    assert columns[columns.index("Sharpe after costs") + 1] == "of equal weight"
+    assert rows[0][columns.index("Sharpe")] == 1.3
+    assert columns[columns.index("Sharpe") + 1] == "of equal weight"
     assert rows[0][columns.index("of equal weight")] == 0.7
     assert rows[0][columns.index("p, adjusted")] == "0.0014"
     assert rows[1][columns.index("verdict")] == "refused"

@@ -245,8 +245,10 @@ def test_a_champion_of_a_universe_is_scored_and_kept_as_its_members_come_and_go(
         test = reads.evidence_of(tx, holder)["test"]
         found = {one.what: one.figures for one in check_slot(project, SLOT).findings}
     # The test ends where the data do, so all bars since the training are those of the test.
-    assert found["naive"]["since_training_loss"] == pytest.approx(test.scalar("loss"))
-    assert found["naive"]["since_training_naive_loss"] == pytest.approx(test.scalar("naive_loss"))
+    assert found["baseline"]["since_training_loss"] == pytest.approx(test.scalar("loss"))
+    assert found["baseline"]["since_training_naive_loss"] == pytest.approx(
+        test.scalar("naive_loss")
+    )
     assert np.isfinite(found["drift"]["drift_p_value"])
     with open_project(copy) as project:
         [kept] = store_forecasts(project, SLOT, str(DAYS[CRASHED - 2])[:10])

@@ -232,7 +232,7 @@ def ladder_line(slot: SlotReport) -> str:
     >>> slot = {"slot": "us4/D/return", "task": "forecast", "target": "log_return", "horizon": 5}
     >>> slot |= {"dataset": "us4", "metric": "mse", "metric_direction": "min"}
     >>> ladder_line(SlotReport(**slot, ladder=[("naive zero", 0.0025), ("ridge", 0.0031)]))
-    'us4/D/return: mean mse of the baselines over the folds: naive zero 0.0025, ridge 0.0031'
+    'us4/D/return: mean mse of the baselines over the folds: naive zero 0.002500, ridge 0.003100'
     """
     means = ", ".join(f"{label} {number(mean)}" for label, mean in slot.ladder)
     return f"{slot.slot}: mean {slot.metric} of the baselines over the folds: {means}" * bool(means)
