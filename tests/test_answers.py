@@ -56,8 +56,8 @@ def test_a_backtest_has_few_rows_with_the_portfolios_side_by_side(root):
     assert rows["volatility a year, %"]["candidate"] == pytest.approx(
         100 * trading.scalar("candidate:volatility")
     )
-    assert rows["mse"]["naive"] == result.evidence["test"].scalar("naive_loss")
-    assert {*rows["mse"]} >= {"candidate", "naive", "equal weight", "buy and hold"}
+    assert rows["mse"]["baseline"] == result.evidence["test"].scalar("naive_loss")
+    assert {*rows["mse"]} >= {"candidate", "baseline", "equal weight", "buy and hold"}
 
 
 def test_a_search_shows_its_best_trials_and_settings_that_vary(root):

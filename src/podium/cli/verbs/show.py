@@ -175,6 +175,7 @@ def _side_by_side(scalars: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
             who, figure = "candidate", name
             if name.startswith("naive_") and name.removeprefix("naive_") in scalars:
                 who, figure = "naive", name.removeprefix("naive_")
+        who = "baseline" if who == "naive" else who
         columns[who] = None
         rows.setdefault(figure, {})[who] = value
         rows[figure]["unit"] = unit

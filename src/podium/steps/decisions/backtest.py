@@ -104,7 +104,7 @@ class BacktestResult(Answer):
         test, trading = self.evidence["test"], self.evidence[STEP]
         columns = {
             CANDIDATE: {**_errors(test), **_trading_figures(trading, CANDIDATE)},
-            NAIVE: {**_errors(test, "naive_"), **_trading_figures(trading, NAIVE)},
+            "baseline": {**_errors(test, "naive_"), **_trading_figures(trading, NAIVE)},
         }
         if self.champion:
             theirs = _trading_figures(self.champion[STEP], CANDIDATE)
