@@ -195,7 +195,7 @@ def passes(gates: tuple[str, ...], *kinds: Evidence) -> bool:
     )
 
 
-LAGGED = '''"""Ridge regression on earlier values of every feature, with the sign of the last return."""
+LAGGED = '''"""Ridge regression on earlier values, with the sign of the last return."""
 
 import json
 
