@@ -9,6 +9,8 @@ noise       Returns without structure. A third of the runs are one ``podium run`
             lists of features in one slot and promote after each; a third search again near the
             winner, on a validation part one per cent longer. Target: at most 2 of 100 runs have
             a champion.
+searched    The same without the choice of a baseline (``analyze.choose = "searched"``): the gates
+            alone refuse the models.
 planted     AR(1) returns, and AR(1) log volatility. Target: at least 36 of 40 have a champion.
 holdout     Ten real data sets with five seeds each. The whole run uses the first four fifths of the
             bars; its champion and the best baseline on the folds are compared on the last fifth,
@@ -34,7 +36,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -165,13 +167,14 @@ def outcome(slots: Sequence[Any]) -> Line:
 HABITS = ("one run", "three feature lists", "refinement")
 
 
-def run_noise(number: int, size: Size = FULL) -> Line:
+def run_noise(number: int, size: Size = FULL, choose: str = "simplest") -> Line:
     """A user without a signal: one run, several lists of features, or a refined search."""
     habit, policy = HABITS[number % 3], ("forecast", "trading")[number % 2]
     # A long-only signal has the market's return, so a policy for trading has another target.
     target, horizon = TARGETS[number // 6 % (3 if policy == "forecast" else 2)]
     bars = simulated(noise(number, size.bars, size.tickers), number)
     settings = settings_of(bars, size, seed=number, target=target, horizon=horizon, policy=policy)
+    settings["analyze"] = {"choose": choose}
     with Folder() as root:
         slots = []
         for changed in _habit(habit, root, settings):
@@ -395,6 +398,7 @@ def _target(bad: int, runs: int, *, most: int, of: int) -> None:
 
 PARTS = {
     "noise": Part(100, run_noise, report_noise),
+    "searched": Part(100, partial(run_noise, choose="searched"), report_noise),
     "planted": Part(40, run_planted, report_planted),
     "holdout": Part(50, run_holdout, report_holdout),
     "acceptance": Part(100 * len(SHARPES), run_acceptance, report_acceptance),
