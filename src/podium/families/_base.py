@@ -93,6 +93,8 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
     resumable: bool = False
     # Whether ``fit`` accepts ``parent``.
     continues: bool = False
+    # Whether ``fit`` uses its seed; without it a final model is trained once.
+    random: bool = True
     # Most configs that ``fit_many`` trains at once; a runner passes as many of one fold.
     together: int = 1
     # Metric in ``val_loss``; empty if it is none.
@@ -244,6 +246,42 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
         if parent is not None:
             found = f"family '{self.name}' cannot continue from another model"
             raise UsageError(found, "a family with continues = True", "train it from the start")
+
+
+class ClosedForm(AnyFamily[DataT, PartT, ModelT]):
+    """A family whose training has neither epochs nor random numbers, as most baselines.
+
+    It is the first base class beside :class:`Family` or :class:`Classifier`.
+    """
+
+    random = False
+    # Rung of all its configs.
+    level: int = 2
+
+    def rung(self, config: ConfigDict) -> int:
+        """``level``."""
+        del config
+        return self.level
+
+    def fit(
+        self,
+        config: ConfigDict,
+        train: PartT,
+        validation: PartT | None,
+        *,
+        seed: int,
+        report: Report,
+        keep: Keep | None = None,
+        parent: ModelT | None = None,
+    ) -> ModelT:
+        """Fit with :meth:`learn`; a parent is refused."""
+        self.refuse_parent(parent)
+        del seed, report, keep
+        return self.learn(config, train, validation)
+
+    @abc.abstractmethod
+    def learn(self, config: ConfigDict, train: PartT, validation: PartT | None) -> ModelT:
+        """Model of one config."""
 
 
 class Family(AnyFamily[View, Windows, Model]):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.arrays import Floats
-from podium.families._base import Classifier, ClassModel, Keep, Report
+from podium.families._base import Classifier, ClassModel, ClosedForm
 from podium.families._sequences import require_same_names, stats_for
 from podium.feature_stats import FeatureStats
 from podium.prediction import ClassPrediction
@@ -110,7 +110,7 @@ class Rule(ClassModel):
         (folder / FILE).write_text(json.dumps(asdict(self), indent=1))
 
 
-class RuleFamily(Classifier):
+class RuleFamily(ClosedForm[Sequences, Subset, ClassModel], Classifier):
     """Naive classification rules, baselines of trained networks.
 
     Notes
@@ -136,20 +136,8 @@ class RuleFamily(Classifier):
         """1 for the trend, else 0."""
         return int(config["method"] == "trend")
 
-    def fit(
-        self,
-        config: ConfigDict,
-        train: Subset,
-        validation: Subset | None,
-        *,
-        seed: int,
-        report: Report,
-        keep: Keep | None = None,
-        parent: ClassModel | None = None,
-    ) -> Rule:
+    def learn(self, config: ConfigDict, train: Subset, validation: Subset | None) -> Rule:
         """Count the classes of the training samples, in each cell of a trend."""
-        self.refuse_parent(parent)
-        del seed, report, keep
         stats = stats_for(train, validation)
         method, data = str(config["method"]), train.sequences
         truth, k = train.truth().astype(np.int64), len(data.class_names)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from podium.arrays import Floats
-from podium.families._base import Family, Keep, Model, Report
+from podium.families._base import ClosedForm, Family, Model
 from podium.families._series import mean_so_far
 from podium.prediction import Prediction
 from podium.space import ConfigDict, Space
@@ -32,7 +32,7 @@ class Drift(Model):
         (folder / FILE).write_text("{}")
 
 
-class DriftFamily(Family):
+class DriftFamily(ClosedForm[View, Windows, Model], Family):
     """Random walk with drift.
 
     Notes
@@ -49,31 +49,16 @@ class DriftFamily(Family):
 
     name = "drift"
     each_alone = True
+    level = 1
 
     def space(self, view: View) -> Space:
         """A single config."""
         del view
         return Space({})
 
-    def rung(self, config: ConfigDict) -> int:
-        """1: a rule on past values."""
-        del config
-        return 1
-
-    def fit(
-        self,
-        config: ConfigDict,
-        train: Windows,
-        validation: Windows | None,
-        *,
-        seed: int,
-        report: Report,
-        keep: Keep | None = None,
-        parent: Model | None = None,
-    ) -> Drift:
+    def learn(self, config: ConfigDict, train: Windows, validation: Windows | None) -> Drift:
         """Return the rule; the drift is that of the bars up to each decision."""
-        self.refuse_parent(parent)
-        del config, train, validation, seed, report, keep
+        del config, train, validation
         return Drift()
 
     def load(self, read: Callable[[str], bytes]) -> Drift:

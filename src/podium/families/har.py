@@ -10,7 +10,7 @@ import numpy as np
 
 from podium.arrays import Floats
 from podium.families import _linear
-from podium.families._base import Family, Keep, Model, Report
+from podium.families._base import ClosedForm, Family, Model
 from podium.families._linear import FILE, LinearModel
 from podium.families._series import recent_mean
 from podium.space import ConfigDict, Space
@@ -45,7 +45,7 @@ class Har(LinearModel):
         return means(windows, self.signed, self.ranges)
 
 
-class HarFamily(Family):
+class HarFamily(ClosedForm[View, Windows, Model], Family):
     """Heterogeneous autoregression (HAR) with the same weights for every ticker.
 
     Notes
@@ -83,25 +83,9 @@ class HarFamily(Family):
         del config, n_features
         return 1.0 + len(SPANS) + len(RANGE_SPANS)
 
-    def rung(self, config: ConfigDict) -> int:
-        """2: a linear model."""
-        del config
-        return 2
-
-    def fit(
-        self,
-        config: ConfigDict,
-        train: Windows,
-        validation: Windows | None,
-        *,
-        seed: int,
-        report: Report,
-        keep: Keep | None = None,
-        parent: Model | None = None,
-    ) -> Har:
+    def learn(self, config: ConfigDict, train: Windows, validation: Windows | None) -> Har:
         """Solve for the weights on the training windows."""
-        self.refuse_parent(parent)
-        del config, validation, seed, report, keep
+        del config, validation
         signed = bool((train.view.increments[: train.at.max() + 1] < 0).any())
         ranges = not signed and train.view.ranges is not None
         linear = _linear.fit(means(train, signed, ranges), train, PENALTY if signed else 0.0)

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from podium.arrays import Floats
-from podium.families._base import Classifier, ClassModel, Keep, Report
+from podium.families._base import Classifier, ClassModel, ClosedForm
 from podium.families._sequences import require_same_names, stats_for
 from podium.feature_stats import FeatureStats
 from podium.prediction import ClassPrediction
@@ -85,7 +85,7 @@ class Logistic(ClassModel):
         (folder / FILE).write_text(json.dumps(asdict(self), indent=1))
 
 
-class LogisticFamily(Classifier):
+class LogisticFamily(ClosedForm[Sequences, Subset, ClassModel], Classifier):
     """Multinomial logistic regression on summaries of each feature.
 
     Notes
@@ -110,20 +110,8 @@ class LogisticFamily(Classifier):
         del data
         return Space({"class_weights": Choice(("none", "balanced"))})
 
-    def fit(
-        self,
-        config: ConfigDict,
-        train: Subset,
-        validation: Subset | None,
-        *,
-        seed: int,
-        report: Report,
-        keep: Keep | None = None,
-        parent: ClassModel | None = None,
-    ) -> Logistic:
+    def learn(self, config: ConfigDict, train: Subset, validation: Subset | None) -> Logistic:
         """Minimize the weighted log loss with L-BFGS."""
-        self.refuse_parent(parent)
-        del seed, report, keep
         stats, data = stats_for(train, validation), train.sequences
         truth, k = train.truth().astype(np.int64), len(data.class_names)
         worth = np.ones(len(truth))
@@ -153,11 +141,6 @@ class LogisticFamily(Classifier):
         """Weights and intercept of a class."""
         del config
         return SUMMARIES * n_features + 1
-
-    def rung(self, config: ConfigDict) -> int:
-        """2: a linear model with few weights."""
-        del config
-        return 2
 
 
 def _minimized(

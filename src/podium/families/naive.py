@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from podium.arrays import Floats
-from podium.families._base import Family, Keep, Model, Report
+from podium.families._base import ClosedForm, Family, Model
 from podium.families._rules import RuleFamily
 from podium.families._series import mean_so_far, ratio, recent_mean
 from podium.prediction import Prediction
@@ -80,7 +80,7 @@ class Naive(Model):
         (folder / FILE).write_text(json.dumps({"method": self.method, "offset": self.offset}))
 
 
-class NaiveFamily(Family):
+class NaiveFamily(ClosedForm[View, Windows, Model], Family):
     """Naive forecasts, the baseline of trained models.
 
     ``debias`` adds the mean error on the training part: for a target such as volatility, whose mean
@@ -99,20 +99,9 @@ class NaiveFamily(Family):
         """0 for the constants ``history`` and ``zero``, else 1."""
         return 0 if config["method"] in ("history", "zero") else 1
 
-    def fit(
-        self,
-        config: ConfigDict,
-        train: Windows,
-        validation: Windows | None,
-        *,
-        seed: int,
-        report: Report,
-        keep: Keep | None = None,
-        parent: Model | None = None,
-    ) -> Naive:
+    def learn(self, config: ConfigDict, train: Windows, validation: Windows | None) -> Naive:
         """Compute the method's mean error on the training part, if ``debias`` is set."""
-        self.refuse_parent(parent)
-        del validation, seed, report, keep
+        del validation
         plain = Naive(str(config["method"]), 0.0)
         if not config["debias"]:
             return plain

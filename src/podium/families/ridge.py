@@ -10,7 +10,7 @@ import numpy as np
 
 from podium.arrays import Floats
 from podium.families import _linear
-from podium.families._base import Family, Keep, Model, Report
+from podium.families._base import ClosedForm, Family, Model
 from podium.families._linear import FILE, LinearModel
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Windows
@@ -28,7 +28,7 @@ class Ridge(LinearModel):
         return features_at(windows)
 
 
-class RidgeFamily(Family):
+class RidgeFamily(ClosedForm[View, Windows, Model], Family):
     """Ridge regression on the features at the last bar, with the same weights for every ticker.
 
     Notes
@@ -62,25 +62,9 @@ class RidgeFamily(Family):
         del config
         return n_features + 1.0
 
-    def rung(self, config: ConfigDict) -> int:
-        """2: a linear model."""
-        del config
-        return 2
-
-    def fit(
-        self,
-        config: ConfigDict,
-        train: Windows,
-        validation: Windows | None,
-        *,
-        seed: int,
-        report: Report,
-        keep: Keep | None = None,
-        parent: Model | None = None,
-    ) -> Ridge:
+    def learn(self, config: ConfigDict, train: Windows, validation: Windows | None) -> Ridge:
         """Solve for the weights on the training windows."""
-        self.refuse_parent(parent)
-        del validation, seed, report, keep
+        del validation
         return Ridge(_linear.fit(features_at(train), train, float(config["alpha"])))
 
     def load(self, read: Callable[[str], bytes]) -> Ridge:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from podium.arrays import Floats, Times
-from podium.families._base import Family, Keep, Model, Report
+from podium.families._base import ClosedForm, Family, Model
 from podium.prediction import Prediction
 from podium.space import Choice, ConfigDict, Space
 from podium.split import Windows
@@ -38,7 +38,7 @@ class SeasonalNaive(Model):
         (folder / FILE).write_text(json.dumps(asdict(self)))
 
 
-class SeasonalNaiveFamily(Family):
+class SeasonalNaiveFamily(ClosedForm[View, Windows, Model], Family):
     """Target of the same bar in the last season.
 
     Notes
@@ -58,6 +58,7 @@ class SeasonalNaiveFamily(Family):
 
     name = "seasonal_naive"
     each_alone = True
+    level = 1
 
     def space(self, view: View) -> Space:
         """The two shortest seasons that are longer than a bar."""
@@ -69,25 +70,11 @@ class SeasonalNaiveFamily(Family):
             seasons = ("week", "month") if gap < 7 * DAY - 3600 else ("month", "year")
         return Space({"season": Choice(seasons)})
 
-    def rung(self, config: ConfigDict) -> int:
-        """1: a rule on past values."""
-        del config
-        return 1
-
-    def fit(
-        self,
-        config: ConfigDict,
-        train: Windows,
-        validation: Windows | None,
-        *,
-        seed: int,
-        report: Report,
-        keep: Keep | None = None,
-        parent: Model | None = None,
+    def learn(
+        self, config: ConfigDict, train: Windows, validation: Windows | None
     ) -> SeasonalNaive:
         """Count the bars of a season up to the last training decision."""
-        self.refuse_parent(parent)
-        del validation, seed, report, keep
+        del validation
         season = str(config["season"])
         return SeasonalNaive(season, bars_of(season, train.view.times[: train.at.max() + 1]))
 

@@ -224,8 +224,7 @@ def train_final(
         Epochs of the served model; 0: as many as were best with the last slice held out.
     """
     settings, seeds = project.config.finalize, seeds_of(project)
-    if data.family(family).rung(config) <= baselines.LINEAR:
-        # Its fit has no random numbers.
+    if not getattr(data.family(family), "random", True):
         seeds = seeds[:1]
     split = final_split(data, settings.validation_fraction)
     label, way = f"{data.slot}: finalize", data.direction

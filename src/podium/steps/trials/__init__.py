@@ -18,9 +18,9 @@ Decisions
   `extend_baseline`. A trial is a baseline by its phase, not by its family: a slot may search the
   same family, and those trials count as looks.
 - The reference is the best baseline where the candidate is chosen: on the validation slice, or by
-  the mean over the folds. It is fitted again on all bars before the test. Fields named `naive`
-  are about the reference; `naive_method` is the method of `naive`, else the family, with family
-  and config in the note `reference`.
+  the mean over the folds; that of a chosen baseline is the best one of a lower rung. It is fitted
+  again on all bars before the test. Fields named `naive` are about the reference; `naive_method`
+  is its label, and the note `reference` has its family and config.
 - grid, tune, sweep and own code each fill in a `SearchRun` (`driver`): numbers, generation, seed,
   folder of models. A schedule decides inside a generation, between `ask` and `tell` (`schedule`).
 - The driver computes errors in quoted units from a trial's forecasts, if its target has

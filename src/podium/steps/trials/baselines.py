@@ -24,10 +24,6 @@ from podium.tasks._base import TaskData
 from podium.trial import BASELINE
 from podium.view import View
 
-# Highest level whose fits have no random numbers.
-LINEAR = 2
-
-
 class Configured(Protocol):
     """A config of a family: a trial, the trials of its folds, or a :class:`Reference`."""
 
