@@ -47,7 +47,8 @@ def judge(case: Case) -> tuple[Result, str]:
         reason = evidence.notes.get("deflated_sharpe_reason") or EARLIER
         return Result.UNDECIDABLE, f"there is no deflated Sharpe ratio: {reason}"
     finding = (
-        f"its Sharpe ratio on validation is {evidence.scalar('sharpe'):.3f} a bar, and "
+        f"its Sharpe ratio on validation is {evidence.scalar('sharpe'):.3f} a bar (equal weight "
+        f"{number(evidence, 'equal_weight_sharpe'):.3f}), and "
         f"{evidence.scalar('luck_sharpe'):.3f} is expected of the best of "
         f"{evidence.scalar('n_trials'):,.0f} configs without skill (deflated Sharpe {deflated:.2f}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TestedConfig, TestedTrial, TrialRow
 from podium.portfolio import simulate_stack
 from podium.prediction import Prediction
+from podium.stats import sharpe_ratio
 from podium.steps.evidence import selection_bias
 from podium.steps.evidence.comparison import by_period
 from podium.steps.evidence.selection_bias import SelectionBias
@@ -94,8 +96,9 @@ def selection_bias_of(
     if key in place:
         assert isinstance(data, SlotData)
         forecasts = [arrays[str(trial.prediction_hash)] for trial in with_forecasts]
-        returns = _returns(project, data, Index.unpack(arrays[index_hash]), forecasts)
-        return selection_bias.bias_of_returns(returns, place[key], n_trials)
+        returns, equal = _returns(project, data, Index.unpack(arrays[index_hash]), forecasts)
+        bias = selection_bias.bias_of_returns(returns, place[key], n_trials)
+        return replace(bias, equal_weight_sharpe=sharpe_ratio(equal))
     losing = {(trial.config_hash, trial.task_hash) for trial in with_losses}
     if key not in losing or naive.loss_hash is None:
         return selection_bias.no_bias(n_trials, "the chosen config has no losses on these windows")
@@ -120,8 +123,13 @@ def _best_of_each(trials: Iterable[TestedTrial], data: TaskData) -> list[TestedT
     return list(best.values())
 
 
-def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence[Floats]) -> Floats:
-    """Excess returns of each config's forecasts, (T, N), from its first decision to the test."""
+def _returns(
+    project: Project, data: SlotData, index: Index, forecasts: Sequence[Floats]
+) -> tuple[Floats, Floats]:
+    """Excess returns of each config's forecasts, (T, N), from the first decision to the test.
+
+    The second array, (T,), is of equal weights at the decisions of the last config.
+    """
     at = np.searchsorted(data.tuning.times, index.decided_at)
     first, stop = int(at.min()), len(data.tuning)
     on_time = np.arange(stop - first) % data.view.horizon == 0
@@ -139,6 +147,8 @@ def _returns(project: Project, data: SlotData, index: Index, forecasts: Sequence
             grid[at - first, index.item] = np.where(np.isfinite(mean), mean, np.nan)
             plan[:] = np.where(on_time[:, None], weights_of(grid), np.nan)
         parts.append(simulate_stack(weights=weights, **terms).excess)
+    equal = np.where(on_time[:, None], registry.load("signals", "equal").weights(grid), np.nan)
+    parts.append(simulate_stack(weights=equal[np.newaxis], **terms).excess)
     # Nothing can be held in the first bar.
     returns: Floats = np.concatenate(parts)[:, 1:].T
-    return returns
+    return returns[:, :-1], returns[:, -1]

@@ -133,6 +133,8 @@ class SelectionBias:
         fewer than half of the `n_trials` configs were judged.
     distinguishable : float
         Configs that differ significantly from the best; NaN if undecidable.
+    equal_weight_sharpe : float
+        Sharpe ratio per bar of equal weights over the same bars, without forecasts.
     sharpe_reason, reason : str
         Why the Sharpe figures, or those of CSCV and the confidence set, are NaN.
     """
@@ -148,6 +150,7 @@ class SelectionBias:
     pbo: float = math.nan
     probability_of_loss: float = math.nan
     distinguishable: float = math.nan
+    equal_weight_sharpe: float = math.nan
     sharpe_reason: str = ""
     reason: str = ""
 
@@ -158,6 +161,7 @@ class SelectionBias:
             "configs_judged": Scalar(self.judged, "configs"),
             "bars_judged": Scalar(self.bars, "bars"),
             "sharpe": Scalar(self.sharpe, "a bar", "max"),
+            "equal_weight_sharpe": Scalar(self.equal_weight_sharpe, "a bar", "max"),
             "trial_sharpe_std": Scalar(self.trial_sharpe_std, "a bar"),
             "luck_sharpe": Scalar(self.luck_sharpe, "a bar"),
             "deflated_sharpe": Scalar(self.deflated_sharpe, "probability", "max"),

@@ -170,6 +170,7 @@ def luck_rows(analysis: Analysis) -> list[values.SelectionBiasRow]:
         exceeds = "probability that the true Sharpe ratio exceeds the expected maximum"
         figures += [
             ("Sharpe ratio per year", luck.sharpe * a_year, "of the chosen config"),
+            ("that of equal weight", luck.equal_weight_sharpe * a_year, "without forecasts"),
             ("expected maximum Sharpe ratio", luck.luck_sharpe * a_year, best),
             ("deflated Sharpe", luck.deflated_sharpe, luck.sharpe_reason or exceeds),
         ]

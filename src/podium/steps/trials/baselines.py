@@ -24,6 +24,7 @@ from podium.tasks._base import TaskData
 from podium.trial import BASELINE
 from podium.view import View
 
+
 class Configured(Protocol):
     """A config of a family: a trial, the trials of its folds, or a :class:`Reference`."""
 
