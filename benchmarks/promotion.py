@@ -60,6 +60,7 @@ def _project(place: Path) -> Path:
     text = path.read_text().replace(f'[slots."{SLOT}"]', f'[slots."{SLOT}"]\npolicy = "one"')
     path.write_text(text + "\n[policies.one.champion.max_drawdown]\n")
     with open_project(root) as project:
+        ledger = project.ledger
         for number in range(2):
             folder = place / f"model-{number}"
             folder.mkdir()
@@ -75,7 +76,7 @@ def _project(place: Path) -> Path:
                 dataset_fingerprint="d" * 64, trained_until="2009-12-31", parent_id=None,
                 root_id=f"c-{number}", created_at="2026-01-01T00:00:00.000Z",
             )  # fmt: skip
-            with project.ledger.transaction(durable=True) as tx:
+            with ledger.transaction(durable=True) as tx:
                 decisions.register(tx, candidate, "bench")
                 drawdown = {"candidate:max_drawdown": Scalar(0.1)}
                 finding = evidence_about(

@@ -51,13 +51,15 @@ def register(root, name, fall=0.1, slot=SLOT, pickled=False):
     if pickled:
         (model / "model.pkl").write_bytes(pickle.dumps({"weights": [1.0]}))
     with open_project(root) as project:
+        # The record exists before the first artefact, as in every verb.
+        ledger = project.ledger
         hash_, folder = artifact.store(
             project.store, {"model": model}, {"name": name}, writer="test"
         )
         found = replace(
             projects.new_candidate(name, slot), artifact_hash=hash_, artifact_path=folder
         )
-        with project.ledger.transaction(durable=True) as tx:
+        with ledger.transaction(durable=True) as tx:
             decisions.register(tx, found, "trainer")
     backtested(root, found, fall)
     return found

@@ -317,5 +317,10 @@ def test_while_champions_change_every_answer_is_one_of_them_whole(root):
 def test_a_record_that_names_a_folder_outside_the_store_is_refused(root):
     with closing(sqlite3.connect(root / "podium.db")) as connection, connection:
         connection.execute("UPDATE candidate SET artifact_path = '../../' || artifact_path")
+    with pytest.raises(DataError, match="changed outside podium"):
+        podium.champion(SLOT, root)
+    (root / "podium.db").unlink()
+    cache = root / ".podium" / "champions.json"
+    cache.write_text(cache.read_text().replace('"artifact_path": "', '"artifact_path": "../../'))
     with pytest.raises(DataError, match="the artefact path of"):
         podium.champion(SLOT, root)

@@ -10,6 +10,7 @@ import os
 
 from podium import manifest, project_file
 from podium.errors import DataError, NotFoundError
+from podium.project_file import CACHE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from podium.artifact import Loaded, Place
     from podium.slot import Resolved
 
-# Rewritten after each decision; used when the record cannot be read.
-CACHE = ".podium/champions.json"
 # Last answers of this process, by project and slot; newer than the file if the record is on a
 # server and other machines make decisions.
 _last_answers: dict[tuple[str, str], dict[str, Any]] = {}
@@ -141,7 +140,8 @@ def champion(slot: str, root: Path | str | None = None) -> Resolved:
     NotFoundError
         The slot does not exist or has no champion.
     DataError
-        The artefact's manifest is missing or does not match the registered hash.
+        The artefact's manifest is missing or does not match the registered hash, or no intact
+        decision on record made the champion.
 
     Warns
     -----
@@ -180,6 +180,10 @@ def _find(slot: str, root: Path | str | None) -> tuple[dict[str, Any], str, str]
             f"slot {slot} has no champion", fix=f"show the decisions: podium show {slot}"
         )
     facts = holders[slot]
+    if source == "record":
+        from podium.ledger.champions import champion_facts
+
+        facts = champion_facts(facts)
     if not manifest.inside(facts["artifact_path"]):
         raise DataError(
             f"the artefact path of {facts['candidate_id']} is {facts['artifact_path']!r:.80}",
@@ -215,18 +219,20 @@ def _settings(project: str, slot: str) -> tuple[str, str, str]:
 
 
 def _holders(url: str, project: str, project_id: str) -> dict[str, dict[str, Any]]:
-    """Champion of every slot, from the record."""
+    """Row of the champion of every slot, from the record."""
     from podium.ledger import champions
 
     if url.startswith(champions.SCHEME):
         path = os.path.join(project, url.removeprefix(champions.SCHEME))
-        return champions.holders(path, project_id)
-    from pathlib import Path
+        champions.require_record(path, project)
+        rows = champions.rows(path, champions.HOLDERS, (project_id,))
+    else:
+        from pathlib import Path
 
-    from podium.ledger.record_reader import RecordReader
+        from podium.ledger.record_reader import RecordReader
 
-    champions_by_slot = RecordReader(url, Path(project), project_id).champions()
-    return {name: dict(vars(holder)) for name, holder in champions_by_slot.items()}
+        rows = RecordReader(url, Path(project), project_id).holders()
+    return {row["slot"]: row for row in rows}
 
 
 def _last_known(project: str, slot: str) -> tuple[str, dict[str, dict[str, Any]]]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import sqlalchemy as sa
 
 from podium.candidate import Candidate
 from podium.decision import MOVING, Decision, Kind, Stage, require_move
 from podium.errors import ConflictError
-from podium.hashing import canonical, digest
+from podium.hashing import canonical
 from podium.ledger import reads, schema, writes
-from podium.ledger.ledger import Transaction, first_link, now
-from podium.ledger.statements import delete, insert, mine, select, update, value
+from podium.ledger.chain import CHAINED, changed_outside, row_hash
+from podium.ledger.ledger import Transaction, now
+from podium.ledger.statements import delete, insert, last_hash, mine, select, update, value, values
 
 
 def register(tx: Transaction, candidate: Candidate, actor: str, *, reason: str = "") -> Candidate:
@@ -59,10 +60,13 @@ def decide(tx: Transaction, decision: Decision) -> Decision:
         The slot's champion or the candidate's stage has changed since the decision was made.
     RefusedError
         The move is not one of the nine allowed ones.
+    DataError
+        The candidate's row, its evidence or the slot's champion was changed outside podium.
     """
-    table = schema.decision.c
-    last = value(tx, table.hash, order=table.seq.desc()) or first_link(tx.project_id)
-    decision = replace(decision, previous_hash=last, contents=_contents(tx, decision))
+    contents = require_unchanged(tx, decision.candidate_id, decision.evidence)
+    contents |= {name: last_hash(tx, schema.metadata.tables[name]) for name in CHAINED}
+    last = last_hash(tx, schema.decision)
+    decision = replace(decision, previous_hash=last, contents=contents)
     if decision.accepted and decision.kind in MOVING:
         _move_heads(tx, decision)
     body = decision.body()
@@ -88,22 +92,28 @@ def _origin(candidate: Candidate) -> str:
     )
 
 
-def _contents(tx: Transaction, decision: Decision) -> dict[str, str]:
-    """Hashes of the rows that a decision refers to, by their ids."""
-    rows = select(tx, schema.candidate, id=[decision.candidate_id])
-    rows += select(tx, schema.evidence, id=decision.evidence)
-    return {row["id"]: row_hash(row) for row in rows}
+def require_unchanged(
+    tx: Transaction, candidate_id: str, evidence_ids: Sequence[str]
+) -> dict[str, str]:
+    """Hashes of a candidate's row and of evidence by id, after a comparison with the record.
 
-
-def row_hash(row: Mapping[str, Any]) -> str:
-    """SHA-256 of a row of the record, without ``seq`` and ``project_id``.
-
-    Parameters
-    ----------
-    row : mapping of column to value
-        Values as stored, JSON columns as text.
+    Raises
+    ------
+    DataError
+        A row differs from its hash, or from the hash that an earlier decision about the candidate
+        has for it.
     """
-    return digest({name: v for name, v in row.items() if name not in ("seq", "project_id")})
+    rows = select(tx, schema.candidate, id=candidate_id)
+    rows += select(tx, schema.evidence, id=evidence_ids)
+    hashes = {row["id"]: row_hash(row) for row in rows}
+    known = {row["id"]: row["hash"] for row in rows if "hash" in row}
+    changed = {id_ for id_, hash_ in known.items() if hashes[id_] != hash_}
+    for contents in values(tx, schema.decision.c.contents, candidate_id=candidate_id):
+        before = json.loads(contents)
+        changed |= {id_ for id_ in hashes if before.get(id_, hashes[id_]) != hashes[id_]}
+    if changed:
+        raise changed_outside(f"{', '.join(sorted(changed))} of {candidate_id}")
+    return hashes
 
 
 def _move_heads(tx: Transaction, decision: Decision) -> None:

@@ -25,8 +25,8 @@ from podium.files import write_atomic
 from podium.gates._base import verdict
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
+from podium.project_file import CACHE
 from podium.render.answer import Answer
-from podium.resolve import CACHE
 from podium.steps.trials.once import outputs_of
 from podium.steps.workspace import best_file, hooks, recorded
 from podium.steps.workspace.policy import policy_of
