@@ -315,8 +315,10 @@ def test_promotions_and_signatures_do_not_believe_changed_rows(recorded):
     # With a right hash of the changed row, the decisions about it still have the first one.
     forged(recorded, f"UPDATE evidence SET hash = '{row_hash(row)}' WHERE id = '{id_}'")
     before = projects.query(recorded, "SELECT id FROM decision")
-    with open_project(recorded) as project, pytest.raises(DataError, match=id_):
-        promote(project, "c-2.0")
+    with open_project(recorded) as project:
+        for how in ({"dry_run": True}, {}):
+            with pytest.raises(DataError, match=id_):
+                promote(project, "c-2.0", **how)
     assert projects.query(recorded, "SELECT id FROM decision") == before
 
 

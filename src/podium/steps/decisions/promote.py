@@ -228,6 +228,7 @@ def _read(project: Project, candidate_id: str) -> _Request:
         candidate = reads.candidate_by_id(tx, candidate_id)
         stage = Stage(reads.stage_of(tx, candidate_id) or Stage.DEVELOPMENT)
         evidence = reads.evidence_of(tx, candidate_id)
+        decisions.require_unchanged(tx, candidate_id, [one.id for one in evidence.values()])
         holder = reads.champion_of(tx, candidate.slot)
     return _Request(candidate, stage, evidence, holder, policy_of(project.config, candidate.slot))
 
