@@ -69,28 +69,28 @@ def champion_facts(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def remains(root: str | os.PathLike[str], registry: str) -> str:
-    """Name of what only a record leaves in a project's folder: champions, artefacts; else empty."""
+    """Names of files that only a record leaves in a project: champions, artefacts; else empty."""
+    left = []
     try:
         with open(os.path.join(root, CACHE), "rb") as handle:
-            champions = b'"candidate_id"' in handle.read(MOST_BYTES)
-    except FileNotFoundError:
-        champions = False
-    except OSError:
-        champions = True
-    if champions:
-        return CACHE
+            has_champions = b'"candidate_id"' in handle.read(MOST_BYTES)
+    except OSError as error:
+        has_champions = not isinstance(error, FileNotFoundError)
+    if has_champions:
+        left.append(CACHE)
     store = os.path.realpath(os.path.join(root, registry))
     # A store outside the project may belong to other projects.
-    if store.startswith(os.path.realpath(root) + os.sep) and os.path.isdir(store):
-        return registry if any(name[0] != "." for name in os.listdir(store)) else ""
-    return ""
+    inside = store.startswith(os.path.realpath(root) + os.sep) and os.path.isdir(store)
+    if inside and any(name[0] != "." for name in os.listdir(store)):
+        left.append(registry)
+    return " and ".join(left)
 
 
 def lost(place: object, remains: str) -> DataError:
     """Error for a missing or empty record of a project that had one."""
     return DataError(
-        f"{place} has no record of this project, though {remains} was written from one",
-        "the record of this project",
+        f"{place} has no record of this project, and the project has {remains}",
+        "the record that they were written with",
         f"{RESTORE}; to begin anew, first move {remains} away",
     )
 

@@ -13,9 +13,30 @@ from podium.decision import MOVING, Decision, Kind, Stage, require_move
 from podium.errors import ConflictError
 from podium.hashing import canonical
 from podium.ledger import reads, schema, writes
-from podium.ledger.chain import CHAINED, changed_outside, row_hash
+from podium.ledger.chain import CHAINED, changed_outside, first_link, row_hash
 from podium.ledger.ledger import Transaction, now
-from podium.ledger.statements import delete, insert, last_hash, mine, select, update, value, values
+from podium.ledger.statements import delete, insert, mine, select, update, value
+
+# Built once: every decision runs them, and building them takes longer than running them.
+_NEWEST = sa.select(
+    *(
+        sa.select(table.c.hash)
+        .where(table.c.project_id == sa.bindparam("project"))
+        .order_by(table.c.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+        for table in (schema.metadata.tables[name] for name in ("decision", *CHAINED))
+    )
+)
+_CONTENTS = (
+    sa.select(schema.decision.c.contents)
+    .where(
+        schema.decision.c.project_id == sa.bindparam("project"),
+        schema.decision.c.candidate_id == sa.bindparam("candidate"),
+    )
+    .order_by(schema.decision.c.seq.desc())
+    .limit(1)
+)
 
 
 def register(tx: Transaction, candidate: Candidate, actor: str, *, reason: str = "") -> Candidate:
@@ -64,8 +85,9 @@ def decide(tx: Transaction, decision: Decision) -> Decision:
         The candidate's row, its evidence or the slot's champion was changed outside podium.
     """
     contents = require_unchanged(tx, decision.candidate_id, decision.evidence)
-    contents |= {name: last_hash(tx, schema.metadata.tables[name]) for name in CHAINED}
-    last = last_hash(tx, schema.decision)
+    newest = tx.execute(_NEWEST, {"project": tx.project_id}).one()
+    last, *ends = (hash_ or first_link(tx.project_id) for hash_ in newest)
+    contents |= dict(zip(CHAINED, ends, strict=True))
     decision = replace(decision, previous_hash=last, contents=contents)
     if decision.accepted and decision.kind in MOVING:
         _move_heads(tx, decision)
@@ -100,7 +122,7 @@ def require_unchanged(
     Raises
     ------
     DataError
-        A row differs from its hash, or from the hash that an earlier decision about the candidate
+        A row differs from its hash, or from the hash that the newest decision about the candidate
         has for it.
     """
     rows = select(tx, schema.candidate, id=candidate_id)
@@ -108,9 +130,9 @@ def require_unchanged(
     hashes = {row["id"]: row_hash(row) for row in rows}
     known = {row["id"]: row["hash"] for row in rows if "hash" in row}
     changed = {id_ for id_, hash_ in known.items() if hashes[id_] != hash_}
-    for contents in values(tx, schema.decision.c.contents, candidate_id=candidate_id):
-        before = json.loads(contents)
-        changed |= {id_ for id_ in hashes if before.get(id_, hashes[id_]) != hashes[id_]}
+    about = {"project": tx.project_id, "candidate": candidate_id}
+    before = json.loads(tx.execute(_CONTENTS, about).scalar() or "{}")
+    changed |= {id_ for id_ in hashes if before.get(id_, hashes[id_]) != hashes[id_]}
     if changed:
         raise changed_outside(f"{', '.join(sorted(changed))} of {candidate_id}")
     return hashes

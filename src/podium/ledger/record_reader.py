@@ -262,7 +262,7 @@ class RecordReader:
     def exists(self) -> bool:
         """Whether there is a record to read."""
         if self.path is not None:
-            return self.path.is_file()
+            return self.path.is_file() and self.path.stat().st_size > 0
         return bool(self._database.columns("schema_version"))
 
     @property

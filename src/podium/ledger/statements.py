@@ -146,18 +146,13 @@ def insert(tx: Transaction, table: sa.Table, new: Iterable[Mapping[str, Any]]) -
 
 def append(tx: Transaction, table: sa.Table, new: Iterable[Mapping[str, Any]]) -> None:
     """Append rows to a chained table: each gets the hash of the row before it and its own."""
-    last, rows = last_hash(tx, table), []
+    newest, rows = value(tx, table.c.hash, order=table.c.seq.desc()), []
+    last = newest or first_link(tx.project_id)
     for row in new:
         linked = {**row, "previous_hash": last}
         last = row_hash(linked)
         rows.append({**linked, "hash": last})
     insert(tx, table, rows)
-
-
-def last_hash(tx: Transaction, table: sa.Table) -> str:
-    """Hash of the newest row of a chained table."""
-    newest = value(tx, table.c.hash, order=table.c.seq.desc())
-    return first_link(tx.project_id) if newest is None else str(newest)
 
 
 def insert_missing(tx: Transaction, table: sa.Table, new: Iterable[Mapping[str, Any]]) -> None:

@@ -138,6 +138,7 @@ def promote(
         )
 
     if dry_run:
+        ledger.read(decisions.require_unchanged, candidate_id, request.ids)
         by_gate = {v.gate: v for step in through for v in judge(step)}
         verdicts = tuple(_waived(project, v, waive, reason) for v in by_gate.values())
         refused = not all(v.passed for v in verdicts)
@@ -228,7 +229,6 @@ def _read(project: Project, candidate_id: str) -> _Request:
         candidate = reads.candidate_by_id(tx, candidate_id)
         stage = Stage(reads.stage_of(tx, candidate_id) or Stage.DEVELOPMENT)
         evidence = reads.evidence_of(tx, candidate_id)
-        decisions.require_unchanged(tx, candidate_id, [one.id for one in evidence.values()])
         holder = reads.champion_of(tx, candidate.slot)
     return _Request(candidate, stage, evidence, holder, policy_of(project.config, candidate.slot))
 
