@@ -412,6 +412,7 @@ def test_a_project_without_a_record_begins_one(tmp_path):
     root = projects.small_project(tmp_path / "p")
     (root / ".podium").mkdir(exist_ok=True)
     (root / ".podium" / "champions.json").write_text('{"podium": 1, "champions": {}}')
-    (root / "models" / "registry" / ".half").mkdir(parents=True)
+    for name in (".half", "chosen_by_another_tool"):
+        (root / "models" / "registry" / name).mkdir(parents=True)
     with open_project(root) as project:
         assert project.ledger.read(reads.champion_of, SLOT) is None

@@ -35,7 +35,7 @@ from podium.errors import (
 )
 from podium.files import flush, flush_folder, full_disk_explained, notify_written
 from podium.hashing import digest_bytes, digest_folder
-from podium.manifest import MANIFEST, content, inside, read_checked, require_hash
+from podium.manifest import DIGITS, MANIFEST, content, inside, read_checked, require_hash
 from podium.prediction import ClassPrediction, Prediction
 from podium.sections import SlotSection
 from podium.sequences import Subset
@@ -45,8 +45,6 @@ from podium.view import View
 Covariates = Mapping[str, Covariate]
 # In order of preference where the caller names none.
 CHECKPOINTS = ("final_model", "best_model")
-# Hexadecimal digits of the hash in the name of an artefact's folder.
-DIGITS = 20
 # Suffixes of the files that frameworks open, in order of preference.
 OPENED = (".pt", ".keras", ".zip", ".safetensors")
 # Files that file managers write into folders.

@@ -10,6 +10,7 @@ import sqlite3
 
 from podium.errors import DataError, NotFoundError
 from podium.ledger.chain import changed_outside, decision_hash, names, row_hash
+from podium.manifest import DIGITS, MANIFEST
 from podium.project_file import CACHE, REGISTRY
 
 TYPE_CHECKING = False
@@ -37,6 +38,7 @@ HOLDERS = f"""
     LEFT JOIN candidate c ON c.project_id = h.project_id AND c.id = h.candidate_id
     LEFT JOIN decision d ON d.project_id = h.project_id AND d.id = h.decision_id
     WHERE h.project_id = ?"""
+_HEX = frozenset("0123456789abcdef")
 OLDER = "a record from before the first release cannot be read: move it away, then run: podium run"
 RESTORE = "restore the record: podium restore BACKUP FOLDER"
 PATIENCE_SECONDS = 30
@@ -81,7 +83,11 @@ def remains(root: str | os.PathLike[str], registry: str) -> str:
     store = os.path.realpath(os.path.join(root, registry))
     # A store outside the project may belong to other projects.
     inside = store.startswith(os.path.realpath(root) + os.sep) and os.path.isdir(store)
-    if inside and any(name[0] != "." for name in os.listdir(store)):
+    # Other tools keep models in folders of this name too; podium's have a hash as name.
+    if inside and any(
+        len(name) == DIGITS and set(name) <= _HEX and os.path.isfile(f"{store}/{name}/{MANIFEST}")
+        for name in os.listdir(store)
+    ):
         left.append(registry)
     return " and ".join(left)
 
