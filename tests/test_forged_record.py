@@ -363,8 +363,17 @@ def test_an_anchor_shows_the_end_of_the_record_cut_off(recorded, tmp_path):
     assert json.loads(anchor.read_text())["chains"]["decision"]["rows"] == 8
     forged(recorded, "UPDATE decision SET policy_hash = 'f' WHERE id = 'd-refuse'")
     assert command(words) == 7
-    anchor.write_text("{}")
-    assert "not an anchor" in faults(recorded, anchor)["anchor"]
+    foreign = {**first, "project": "p-other"}
+    for content in ("{}", "[1]", "{half", '{"kind": "anchor", "chains": 3}', json.dumps(foreign)):
+        anchor.write_text(content)
+        assert "not an anchor" in faults(recorded, anchor)["anchor"], content
+        assert anchor.read_text() == content
+    assert "not an anchor" in faults(recorded, tmp_path)["anchor"]
+
+
+def test_an_anchor_that_cannot_be_written_is_a_fault(recorded):
+    file = recorded / "podium.toml"
+    assert "cannot be written" in faults(recorded, file / "anchor.json")["anchor"]
 
 
 def test_a_signature_of_a_person_is_no_fault(recorded):

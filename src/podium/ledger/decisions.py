@@ -134,7 +134,8 @@ def require_unchanged(
     before = json.loads(tx.execute(_CONTENTS, about).scalar() or "{}")
     changed |= {id_ for id_ in hashes if before.get(id_, hashes[id_]) != hashes[id_]}
     if changed:
-        raise changed_outside(f"{', '.join(sorted(changed))} of {candidate_id}")
+        ids = ", ".join(sorted(changed))
+        raise changed_outside(f"{ids}, on which decisions about {candidate_id} rest,")
     return hashes
 
 

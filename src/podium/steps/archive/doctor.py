@@ -82,7 +82,7 @@ def doctor(folder: Path, anchor: Path | None = None) -> list[Check]:
         left = remains(root, config.paths.registry)
         if not reader.exists and not left:
             return [*checks, Check(name, True, "no record yet")]
-        if not reader.begun and left:
+        if left and not reader.begun:
             raise lost(without_password(config.ledger.url), left)
     except PodiumError as error:
         return [*checks, Check(name, False, _advice(error))]
@@ -196,23 +196,36 @@ def _anchor(file: Path, record: audit.Record, whole: bool) -> str:
     hashes = {table: record.hashes(table) for table in audit.CHAINS}
     ends = {table: {"rows": len(all_) - 1, "hash": all_[-1]} for table, all_ in hashes.items()}
     now = {"podium": 1, "kind": "anchor", "project": record.project_id, "chains": ends}
-    if file.exists():
-        before = read_json(file)
-        if any(before.get(key) != now[key] for key in ("podium", "kind", "project")):
-            raise DataError(f"{file} is not an anchor of this project", "a file of --anchor")
-        for table, end in before["chains"].items():
-            if hashes[table][end["rows"] : end["rows"] + 1] != [end["hash"]]:
-                raise DataError(
-                    f"{file} names {end['rows']} rows of {table} that end in {end['hash'][:12]}, "
-                    f"and the record has {ends[table]['rows']} and another history",
-                    "every row of that moment, unchanged",
-                    RESTORE,
-                )
+    known = file.exists()
+    for table, (rows, last) in (_ends_in(file, record.project_id) if known else {}).items():
+        if hashes[table][rows : rows + 1] != [last]:
+            raise DataError(
+                f"{file} names {rows} rows of {table} that end in {last[:12]}, and the record has "
+                f"{ends[table]['rows']} and another history",
+                "every row of that moment, unchanged",
+                RESTORE,
+            )
     shown = ", ".join(f"{table} {end['rows']}" for table, end in ends.items())
     if not whole:
-        return f"{file} agrees and stays as it is until the faults are repaired"
-    write_atomic(file, json_file(now))
-    return f"{file} agrees and ends now at {shown}"
+        return f"{file} {'agrees' if known else 'does not exist'}; faults are repaired first"
+    try:
+        write_atomic(file, json_file(now))
+    except OSError as error:
+        message = f"{file} cannot be written: {error.strerror}"
+        raise DataError(message, "a file in an existing folder that may be written") from None
+    return f"{file} {'agreed and ' if known else ''}ends now at {shown}"
+
+
+def _ends_in(file: Path, project_id: str) -> dict[str, tuple[int, str]]:
+    """Number of rows and last hash of each chain in an anchor."""
+    anchor = read_json(file) if file.is_file() else {}
+    try:
+        if (anchor["kind"], anchor["project"]) != ("anchor", project_id):
+            raise ValueError
+        ends = {table: anchor["chains"][table] for table in audit.CHAINS}
+        return {table: (int(end["rows"]), str(end["hash"])) for table, end in ends.items()}
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{file} is not an anchor of this project", "a file of --anchor") from None
 
 
 def _artifacts(config: Config, reader: RecordReader) -> str:
