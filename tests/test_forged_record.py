@@ -406,7 +406,10 @@ def test_no_verb_begins_an_empty_record_beside_what_an_earlier_one_left(recorded
         if gone:
             (root / gone).rename(tmp_path / f"moved-{n}")
         before = [path.stat().st_size for path in root.glob("podium.db")]
-        for words in (["sync"], ["run"], ["promote", "c-1.0"], ["list", "trials"], ["doctor"]):
+        verbs = [["sync"], ["doctor"]]
+        if not n:
+            verbs += [["run"], ["promote", "c-1.0"], ["list", "trials"]]
+        for words in verbs:
             assert command([*words, "--project", str(root)]) == 7, words
             out, err = capsys.readouterr()
             assert "podium restore BACKUP" in out + err, words
