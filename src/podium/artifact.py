@@ -9,7 +9,7 @@ import shlex
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,12 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from podium import pickled, plugin, registry
-from podium.arrays import Floats
+from podium import pickled, plugin, project_file, registry
+from podium.arrays import Floats, Times
 from podium.candidate import manifest_bytes
 from podium.classifier import LoadedClassifier
 from podium.covariates import Covariate
+from podium.dataset import Dataset
 from podium.errors import (
     DataError,
     NotFoundError,
@@ -40,6 +41,7 @@ from podium.prediction import ClassPrediction, Prediction
 from podium.sections import SlotSection
 from podium.sequences import Subset
 from podium.split import Windows
+from podium.timeframe import SECONDS
 from podium.view import View
 
 Covariates = Mapping[str, Covariate]
@@ -328,6 +330,8 @@ class LoadedModel:
         covariates : mapping of name to Covariate, optional
             Covariates to join with a frame's bars, where the model has features of covariates:
             ``{"earnings": Covariate.of("dated", {"eps": ...}, moments=..., tickers=...)}``.
+            Without them, the frame's columns named like the features (``covariate:earnings.eps``)
+            are the values of the features at each bar.
         **reading
             How to read a frame, with the keys of a dataset's table, such as
             ``columns={"time": "when"}``, ``timezone="Europe/Berlin"``, ``repair=("sort",)``.
@@ -405,32 +409,13 @@ class LoadedModel:
         return prediction.mean
 
     def _of_frame(self, frame: Any, covariates: Covariates, reading: Mapping[str, Any]) -> Any:
-        section = self.section
-        # A model of a universe reads frames as a universe, unless the caller overrides it.
-        options = {name: self.manifest[name] for name in ("align",) if name in self.manifest}
-        options |= dict(reading)
-        # Loaded by name, like every member of a kind: models get bars through readers.
         reader = registry.load("readers", "table")
-        dataset = reader.read(
-            frame,
-            name=section.dataset,
-            tickers=self._tickers_of(reader.tickers_of(frame, name=section.dataset, **reading)),
-            timeframe=self.manifest["timeframe"],
-            # Where the dataset is adjusted: by the frame's own columns, if it has them.
-            adjust=None if self.manifest.get("adjust", True) else False,
-            **options,
-        )
-        view = View.of(
-            dataset.with_covariates(covariates),
-            features=section.features,
-            target=section.target,
-            horizon=section.horizon,
-            window=section.window,
-        )
+        named = reader.tickers_of(frame, name=self.section.dataset, **reading)
+        view = view_of_frame(frame, self.manifest, self._tickers_of(named), covariates, reading)
         if view.first_bar >= len(view):
             raise DataError(
                 f"{len(view)} bars leave no full window",
-                f"at least {section.window} bars after the warm-up of the features",
+                f"at least {view.window} bars after the warm-up of the features",
                 "give it more bars",
             )
         windows = Windows.of(view, np.arange(view.first_bar, len(view), dtype=np.int64))
@@ -459,6 +444,72 @@ class LoadedModel:
             "every ticker of the training: the model does not forecast one alone",
             "give it a long frame with a ticker column",
         )
+
+
+def view_of_frame(
+    frame: Any,
+    manifest: Mapping[str, Any],
+    tickers: Sequence[str],
+    covariates: Covariates,
+    reading: Mapping[str, Any],
+) -> View:
+    """View of a frame's bars for a model; other parameters as of :meth:`LoadedModel.predict`."""
+    section = section_of(manifest)
+    # A model of a universe reads frames as a universe, unless the caller overrides it.
+    options = {name: manifest[name] for name in ("align",) if name in manifest} | dict(reading)
+    # Loaded by name, like every member of a kind: models get bars through readers.
+    reader = registry.load("readers", "table")
+    dataset = reader.read(
+        frame,
+        name=section.dataset,
+        tickers=tickers,
+        timeframe=manifest["timeframe"],
+        # Where the dataset is adjusted: by the frame's own columns, if it has them.
+        adjust=None if manifest.get("adjust", True) else False,
+        **options,
+    )
+    columns = covariate_features(manifest)
+    if not covariates and any(name in frame.columns for name in columns):
+        values = reader.columns_of(frame, columns, dataset, **options)
+        covariates = _covariates(values, dataset)
+    return View.of(
+        dataset.with_covariates(covariates),
+        features=section.features,
+        target=section.target,
+        horizon=section.horizon,
+        window=section.window,
+    )
+
+
+def covariate_features(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Features of covariates of a model, such as ``covariate:earnings.eps``."""
+    features = section_of(manifest).features
+    return tuple(spec for spec in features if spec.startswith("covariate:"))
+
+
+def _covariates(values: Mapping[str, Floats], dataset: Dataset) -> Covariates:
+    """Covariates whose features have these values (T, S) at the bars."""
+    blocks: dict[str, list[tuple[str, Times, Floats]]] = {}
+    for spec, grid in values.items():
+        _, which, *lead = spec.split(":")
+        name, _, column = which.partition(".")
+        bar = np.timedelta64(SECONDS[dataset.timeframe], "s")
+        at = np.repeat(dataset.times + int(*lead or (0,)) * bar, grid.shape[1])
+        blocks.setdefault(name, []).append((column, at, grid.ravel()))
+    return {
+        name: Covariate.of(
+            "known_ahead",
+            {
+                column: np.concatenate(
+                    [part if of == column else np.full(len(part), np.nan) for of, _, part in some]
+                )
+                for column, _, _ in some
+            },
+            moments=np.concatenate([at for _, at, _ in some]),
+            tickers=[*dataset.tickers] * (len(dataset) * len(some)),
+        )
+        for name, some in blocks.items()
+    }
 
 
 Loaded = LoadedModel | LoadedClassifier
@@ -574,6 +625,38 @@ def load(folder: Path, artifact_hash: str, checkpoint: str = "") -> Loaded:
     return load_place(place_of(folder, artifact_hash, checkpoint))
 
 
+def _use_plugins(place: Place) -> None:
+    """Use the plugins of the project that has those of a model.
+
+    That is the project around the artefact's folder, else the one in use, else that of
+    ``PODIUM_PROJECT`` or the current folder.
+
+    Raises
+    ------
+    DataError
+        No such project has them.
+    """
+    family = str(place.manifest.get("family"))
+    needed = [*place.manifest.get("plugins", ())]
+    if family in plugin.names("families") or not registry.exists("families", family):
+        needed.append(f"families/{family}")
+    if not needed:
+        return
+    for start in (place.folder, plugin.project(), project_file.start_folder(None)):
+        with suppress(NotFoundError):
+            root = Path(project_file.find(str(start)))
+            if all((root / plugin.FOLDER / f"{name}.py").is_file() for name in needed):
+                plugin.use(root)
+                return
+    if place.manifest.get("plugins"):
+        names = ", ".join(f"{plugin.FOLDER}/{name}.py" for name in needed)
+        raise DataError(
+            f"{place.folder} was trained with {names}, which no project around it has",
+            "the project of the model",
+            f"set {project_file.VARIABLE} to its folder, or run in that folder",
+        )
+
+
 def _member_version(member: str) -> int | str | None:
     """Installed version of ``kind/name``; None if there is no such kind."""
     kind, _, name = member.partition("/")
@@ -592,6 +675,7 @@ def load_place(place: Place) -> Loaded:
     """
     _require_nothing_else(place.folder, place.manifest["files"])
     manifest = place.manifest
+    _use_plugins(place)
     try:
         name, version = str(manifest["family"]), manifest["family_version"]
         task = manifest["task"]["task"]
