@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 # Rewritten after each decision; used when the record cannot be read.
 CACHE = ".podium/champions.json"
-# Last answers of this process, by project and slot; newer than the file if the record is on a
-# server and other machines make decisions.
-_last_answers: dict[tuple[str, str], dict[str, Any]] = {}
+# Last answers of this process, by project and slot, with the number of the newest decision then;
+# None: the slot had no champion. They are newer than the file if the record is on a server and
+# other machines make decisions.
+_last_answers: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = {}
 
 
 def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> Path:
@@ -168,16 +169,18 @@ def _find(slot: str, root: Path | str | None) -> tuple[dict[str, Any], str, str]
     url, project_id, registry = _settings(project, slot)
     warning, source = "", "record"
     try:
-        holders = _holders(url, project, project_id)
+        sequence, holders = _holders(url, project, project_id)
     except (NotFoundError, DataError) as error:
-        source, holders = _last_known(project, slot)
+        source, sequence, holders = _last_known(project, slot)
         if not source:
             raise
         place = os.path.join(project, CACHE) if source == "cache" else "the last answer"
         warning = f"{error} Answering from {place}."
     if slot not in holders:
+        _last_answers[project, slot] = (sequence, None)
+        doubt = f". {warning.rstrip('.')}" if warning else ""
         raise NotFoundError(
-            f"slot {slot} has no champion", fix=f"show the decisions: podium show {slot}"
+            f"slot {slot} has no champion{doubt}", fix=f"show the decisions: podium show {slot}"
         )
     facts = holders[slot]
     if not manifest.inside(facts["artifact_path"]):
@@ -188,7 +191,7 @@ def _find(slot: str, root: Path | str | None) -> tuple[dict[str, Any], str, str]
         )
     path = os.path.join(project, registry, facts["artifact_path"])
     manifest.require_hash(path, facts["artifact_hash"])
-    _last_answers[project, slot] = facts
+    _last_answers[project, slot] = (sequence, facts)
     return {**facts, "path": path, "source": source}, project, warning
 
 
@@ -214,8 +217,8 @@ def _settings(project: str, slot: str) -> tuple[str, str, str]:
     return config.ledger.url, config.project.id, config.paths.registry
 
 
-def _holders(url: str, project: str, project_id: str) -> dict[str, dict[str, Any]]:
-    """Champion of every slot, from the record."""
+def _holders(url: str, project: str, project_id: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Number of the newest decision, and champion of every slot, from the record."""
     from podium.ledger import champions
 
     if url.startswith(champions.SCHEME):
@@ -225,24 +228,26 @@ def _holders(url: str, project: str, project_id: str) -> dict[str, dict[str, Any
 
     from podium.ledger.record_reader import RecordReader
 
-    champions_by_slot = RecordReader(url, Path(project), project_id).champions()
-    return {name: dict(vars(holder)) for name, holder in champions_by_slot.items()}
+    reader = RecordReader(url, Path(project), project_id)
+    sequence = reader.sequence()
+    return sequence, {name: dict(vars(one)) for name, one in reader.champions().items()}
 
 
-def _last_known(project: str, slot: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """Source (``memory``, ``cache``, or empty if there is none) and the last known champions."""
+def _last_known(project: str, slot: str) -> tuple[str, int, dict[str, dict[str, Any]]]:
+    """Last known champions: ``memory``, ``cache`` or empty; the newest decision; by slot."""
     import json
 
     try:
         with open(os.path.join(project, CACHE), encoding="utf-8") as handle:
-            cached: dict[str, dict[str, Any]] = json.load(handle)["champions"]
-        newest = str(cached[slot]["since"]) if slot in cached else ""
+            content = json.load(handle)
+        cached: dict[str, dict[str, Any]] = dict(content["champions"])
+        sequence = int(content["sequence"])
     except (OSError, ValueError, KeyError, TypeError):
-        cached, newest = {}, ""
-    last = _last_answers.get((project, slot))
-    if last is not None and last["since"] >= newest:
-        return "memory", {slot: last}
-    return ("cache" if cached else ""), cached
+        cached, sequence = {}, -1
+    last, facts = _last_answers.get((project, slot), (-1, None))
+    if last >= 0 and last >= sequence:
+        return "memory", last, {slot: facts} if facts else {}
+    return ("cache" if sequence >= 0 else ""), sequence, cached
 
 
 def main(arguments: list[str]) -> int:

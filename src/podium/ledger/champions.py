@@ -21,12 +21,14 @@ HOLDERS = """
            h.decision_id
     FROM champion h JOIN candidate c ON c.project_id = h.project_id AND c.id = h.candidate_id
     WHERE h.project_id = ?"""
+# Number of the newest decision. Decisions are in this order; clocks of machines differ.
+SEQUENCE = "SELECT seq FROM decision WHERE project_id = ? ORDER BY seq DESC LIMIT 1"
 OLDER = "a record from before the first release cannot be read: move it away, then run: podium run"
 PATIENCE_SECONDS = 30
 
 
-def holders(path: str, project_id: str) -> dict[str, dict[str, Any]]:
-    """Fields of :class:`podium.slot.Champion` of each slot's champion, by slot.
+def holders(path: str, project_id: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Number of the newest decision, and fields of :class:`podium.slot.Champion` by slot.
 
     Raises
     ------
@@ -35,7 +37,9 @@ def holders(path: str, project_id: str) -> dict[str, dict[str, Any]]:
     DataError
         The record cannot be read.
     """
-    return {row["slot"]: row for row in rows(path, HOLDERS, (project_id,))}
+    newest = rows(path, SEQUENCE, (project_id,))
+    champions = {row["slot"]: row for row in rows(path, HOLDERS, (project_id,))}
+    return newest[0]["seq"] if newest else 0, champions
 
 
 def rows(

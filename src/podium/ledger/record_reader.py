@@ -298,6 +298,11 @@ class RecordReader:
             raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
         return np.frombuffer(row["data"], dtype=np.dtype(row["dtype"]))
 
+    def sequence(self) -> int:
+        """Number of the newest decision; 0 if there is none."""
+        rows = self.query(champions.SEQUENCE, self.project_id)
+        return int(rows[0]["seq"]) if rows else 0
+
     def champions(self) -> dict[str, Champion]:
         """Champions by slot."""
         rows = self.query(champions.HOLDERS, self.project_id)

@@ -415,7 +415,10 @@ def require_promoted(promotion: Promotion) -> None:
 
 def write_champions(project: Project) -> None:
     """Rewrite ``best.pt`` and the file that ``resolve`` reads without a readable record."""
-    champions = {slot: vars(holder) for slot, holder in project.reader.champions().items()}
-    text = json.dumps({"podium": 1, "champions": champions}, indent=2, sort_keys=True)
+    reader = project.reader
+    sequence = reader.sequence()
+    champions = {slot: vars(holder) for slot, holder in reader.champions().items()}
+    content = {"podium": 1, "sequence": sequence, "champions": champions}
+    text = json.dumps(content, indent=2, sort_keys=True)
     write_atomic(project.root / CACHE, text + "\n")
     best_file.write(project)
