@@ -47,6 +47,8 @@ from podium.view import View
 Covariates = Mapping[str, Covariate]
 # In order of preference where the caller names none.
 CHECKPOINTS = ("final_model", "best_model")
+# Description of a model that a search keeps in its folder.
+SEARCHED = "config.json"
 # Hexadecimal digits of the hash in the name of an artefact's folder.
 DIGITS = 20
 # Suffixes of the files that frameworks open, in order of preference.
@@ -542,6 +544,7 @@ class Place:
     folder: Path
     artifact_hash: str
     manifest: Mapping[str, Any]
+    # Empty for a model that a search keeps: its files are in the folder itself.
     checkpoint: str
 
 
@@ -564,6 +567,9 @@ def find(path: Path) -> Place:
         )
     path = path.resolve()
     folder = next((f for f in (path, *path.parents) if (f / MANIFEST).is_file()), None)
+    searched = next((f for f in (path, *path.parents)[:3] if (f / SEARCHED).is_file()), None)
+    if folder is None and searched is not None:
+        return _searched(searched)
     if folder is None:
         raise DataError(
             f"{path} is in no model folder of podium: no {MANIFEST} in it or above it",
@@ -578,6 +584,19 @@ def find(path: Path) -> Place:
     return place_of(folder, artifact_hash, inner[0] if inner and inner != (MANIFEST,) else "")
 
 
+def _searched(folder: Path) -> Place:
+    """Model that a search keeps; its manifest is its ``config.json``."""
+    path = folder / SEARCHED
+    try:
+        data = path.read_bytes()
+        manifest = json.loads(data)
+        _ = manifest["family"], manifest["task"], manifest["slot"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise DataError(f"{path} is not the description of a model", "a folder of podium") from None
+    _files(folder, data)
+    return Place(folder, digest_bytes(data), manifest, "")
+
+
 def place_of(folder: Path, artifact_hash: str, checkpoint: str = "") -> Place:
     """Model in an artefact's folder, after the hash of the manifest was verified.
 
@@ -588,6 +607,10 @@ def place_of(folder: Path, artifact_hash: str, checkpoint: str = "") -> Place:
     NotFoundError
         The checkpoint does not exist.
     """
+    if not checkpoint and not (folder / MANIFEST).exists() and (folder / SEARCHED).is_file():
+        place = _searched(folder)
+        if place.artifact_hash == artifact_hash:
+            return place
     try:
         data = require_hash(folder, artifact_hash)
         manifest = json.loads(data)
@@ -673,7 +696,8 @@ def load_place(place: Place) -> Loaded:
     RefusedError
         A file is a pickle, or would run code when it is opened.
     """
-    _require_nothing_else(place.folder, place.manifest["files"])
+    kept = {} if place.checkpoint else {SEARCHED: ""}
+    _require_nothing_else(place.folder, {**place.manifest["files"], **kept})
     manifest = place.manifest
     _use_plugins(place)
     try:
@@ -701,7 +725,8 @@ def load_place(place: Place) -> Loaded:
         if _member_version(member) != then
     )
     files = manifest["files"]
-    mine = [name for name in files if name.startswith(f"{place.checkpoint}/")]
+    start = f"{place.checkpoint}/" if place.checkpoint else ""
+    mine = [name for name in files if name.startswith(start)]
     contents = {name: read_checked(place.folder, files, name) for name in mine}
     require_no_pickle(place.folder, contents.items())
 
