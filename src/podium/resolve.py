@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from podium.artifact import Loaded, Place
+    from podium.config import Config
     from podium.slot import Resolved
 
 # Rewritten after each decision; used when the record cannot be read.
@@ -29,6 +30,9 @@ _last_answers: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = {}
 
 def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> Path:
     """File of the best model of all grids, which ``models/active_model.txt`` names.
+
+    Before the first grid of a slot: the file of its champion, else of the best run of its searches
+    whose model is kept.
 
     Parameters
     ----------
@@ -45,7 +49,7 @@ def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> 
     Raises
     ------
     NotFoundError
-        No grid was run yet, or the model does not exist.
+        There is no model yet, or the file names one that does not exist.
 
     Examples
     --------
@@ -58,17 +62,58 @@ def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> 
     ...     print(error.problems[0].fix)
     run: podium grid
     """
+    config, pointer = _pointer(root, slot)
+    other = None if pointer.exists() else _without_grid(config, slot or config.root_slot)
+    return other or grid_model_path(root, slot=slot)
+
+
+def _pointer(root: Path | str | None, slot: str) -> tuple[Config, Path]:
+    """Settings, and the file that names the active model of a slot."""
     from pathlib import Path
 
     from podium import config as configuration
-    from podium.files import rerooted
 
     project = Path(project_file.find(project_file.start_folder(root)))
     config = configuration.load(project)
-    pointer = project / config.paths.active_model
-    if slot not in ("", config.root_slot):
-        config.slot(slot)
-        pointer = project / "slots" / slot / "models" / "active_model.txt"
+    if slot in ("", config.root_slot):
+        return config, project / config.paths.active_model
+    config.slot(slot)
+    return config, project / "slots" / slot / "models" / "active_model.txt"
+
+
+def _without_grid(config: Config, slot: str) -> Path | None:
+    """File of a slot's champion, else of the best run of its searches whose model is kept."""
+    if slot not in config.slots:
+        return None
+    from contextlib import suppress
+
+    from podium import registry
+    from podium.artifact import CHECKPOINTS, opened_file
+    from podium.ledger import run_models, runs
+    from podium.ledger.record_reader import RecordReader
+
+    with suppress(NotFoundError):
+        folder = champion(slot, config.root).path
+        top = next(folder / name for name in CHECKPOINTS if (folder / name).is_dir())
+        return top / opened_file(top)
+    reader = RecordReader(config.ledger.url, config.root, config.project.id)
+    if not reader.exists:
+        return None
+    name = config.slots[slot].metric
+    lower, metric = registry.direction(name) == "min", f"val_{name}"
+    among, _, _ = runs.comparable(reader, metric, slot=slot)
+    files = run_models.checkpoints(reader, config.paths.tuning, config.paths.registry)
+    # More runs than a search keeps models of.
+    best = runs.top(reader, metric, 1000, minimize=lower, among=among) if files else []
+    return next((files[run.trial_id] for run in best if run.trial_id in files), None)
+
+
+def grid_model_path(root: Path | str | None = None, *, slot: str = "") -> Path:
+    """File of the best model of all grids; otherwise as :func:`get_active_model_path`."""
+    from podium.files import rerooted
+
+    config, pointer = _pointer(root, slot)
+    project = config.root
     try:
         text = pointer.read_text(encoding="utf-8").strip()
     except OSError:
