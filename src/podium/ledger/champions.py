@@ -39,6 +39,8 @@ HOLDERS = f"""
     LEFT JOIN decision d ON d.project_id = h.project_id AND d.id = h.decision_id
     WHERE h.project_id = ?"""
 _HEX = frozenset("0123456789abcdef")
+# Number of the newest decision. Decisions are in this order; clocks of machines differ.
+SEQUENCE = "SELECT seq FROM decision WHERE project_id = ? ORDER BY seq DESC LIMIT 1"
 OLDER = "a record from before the first release cannot be read: move it away, then run: podium run"
 RESTORE = "restore the record: podium restore BACKUP FOLDER"
 PATIENCE_SECONDS = 30

@@ -343,13 +343,15 @@ class RecordReader:
             raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
         return np.frombuffer(row["data"], dtype=np.dtype(row["dtype"]))
 
-    def holders(self) -> list[dict[str, Any]]:
-        """Rows of :data:`podium.ledger.champions.HOLDERS`."""
-        return self.query(champions.HOLDERS, self.project_id)
+    def sequence(self) -> int:
+        """Number of the newest decision; 0 if there is none."""
+        rows = self.query(champions.SEQUENCE, self.project_id)
+        return int(rows[0]["seq"]) if rows else 0
 
     def champions(self) -> dict[str, Champion]:
         """Champions by slot, after a comparison with the decisions that made them."""
-        return {row["slot"]: Champion(**champions.champion_facts(row)) for row in self.holders()}
+        rows = self.query(champions.HOLDERS, self.project_id)
+        return {row["slot"]: Champion(**champions.champion_facts(row)) for row in rows}
 
     def rows(
         self,

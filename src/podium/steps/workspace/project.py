@@ -380,7 +380,7 @@ class Project:
         return name
 
     @contextmanager
-    def locked(self, slot: str, verb: str) -> Iterator[None]:
+    def locked(self, slot: str, verb: str, patience: float = LOCK_SECONDS) -> Iterator[None]:
         """Hold the lock of a slot; do nothing where the same thread holds it already.
 
         Raises
@@ -396,7 +396,7 @@ class Project:
         with (
             self.logged(verb),
             full_disk_explained(self.root),
-            lock(path, f"podium {verb} for {slot}", patience=LOCK_SECONDS),
+            lock(path, f"podium {verb} for {slot}", patience=patience),
             activity.running(),
         ):
             if not self.log.verb:
