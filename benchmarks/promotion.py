@@ -1,4 +1,4 @@
-"""Time of a promotion without its flushes, and of the runtime reader, compared with MLflow.
+"""Times of a promotion without its flushes, of the runtime reader and of an audit of the record.
 
 Run with ``make bench``. The same folders are versions of a slot and of a model registered with
 MLflow. Both promote in one process, in turns; a new process each time reads the champion.
@@ -24,6 +24,7 @@ from _stores import mlflow_client
 SLOT, NAME, ALIAS = "us4/D/volatility", "us4.D.volatility", "champion"
 PROMOTE_MS, RESOLVE_MS = 3.0, 20.0
 ROUNDS, STARTS = 40, 15
+DECISIONS, CANDIDATES, AUDIT_S = 10_000, 1_000, 2.0
 THEIRS = f"""
 import sys
 from mlflow.tracking import MlflowClient
@@ -43,6 +44,53 @@ def main() -> None:
         root, uri = _project(place), _registry(place)
         _promotions(root, uri, stack)
         _answers(root, uri)
+        _audit(place)
+
+
+def _audit(place: Path) -> None:
+    """Time of a replay of many decisions, as in ``podium doctor``."""
+    from podium.candidate import Candidate
+    from podium.decision import Decision, Kind, Stage
+    from podium.ledger import audit, decisions
+    from podium.ledger.ledger import Ledger, now
+    from podium.ledger.record_reader import RecordReader
+
+    url = "sqlite:///many.db"
+    ledger = Ledger(url, place, "p-bench", "bench")
+    each = DECISIONS // CANDIDATES - 1
+    with ledger.transaction() as tx:
+        for number in range(CANDIDATES):
+            candidate = Candidate(
+                id=f"c-{number}", slot=SLOT, version=0, model_type="base", family="naive",
+                config={}, study_id="s", trial_id="t", artifact_hash=f"{number:064}",
+                artifact_path=f"{number:020}", dataset_fingerprint="d" * 64,
+                trained_until="2009-12-31", parent_id=None, root_id=f"c-{number}",
+                created_at=now(),
+            )  # fmt: skip
+            decisions.register(tx, candidate, "bench")
+            for turn in range(each):
+                stages = [Stage.DEVELOPMENT, Stage.BETA]
+                here, there = stages if turn % 2 == 0 else stages[::-1]
+                move = Decision(
+                    kind=Kind.MOVE, slot=SLOT, candidate_id=candidate.id, from_stage=here,
+                    to_stage=there, accepted=True, actor="bench", reason="bench",
+                    created_at=now(),
+                )  # fmt: skip
+                decisions.decide(tx, move)
+    ledger.close()
+    reader = RecordReader(url, place, "p-bench")
+
+    def replay() -> None:
+        record = audit.Record.of(reader)
+        checks = (audit.decision_faults, audit.head_faults, audit.reference_faults)
+        if any(list(check(record)) for check in checks):
+            raise SystemExit("the audit has faults")
+
+    seconds = min(_ms(replay) for _ in range(3)) / 1000
+    print(
+        f"audit of {DECISIONS:,} decisions about {CANDIDATES:,} candidates: {seconds:.2f} s, "
+        f"target {AUDIT_S:.0f} ({_met(seconds, AUDIT_S)})"
+    )
 
 
 def _project(place: Path) -> Path:
@@ -60,6 +108,7 @@ def _project(place: Path) -> Path:
     text = path.read_text().replace(f'[slots."{SLOT}"]', f'[slots."{SLOT}"]\npolicy = "one"')
     path.write_text(text + "\n[policies.one.champion.max_drawdown]\n")
     with open_project(root) as project:
+        ledger = project.ledger
         for number in range(2):
             folder = place / f"model-{number}"
             folder.mkdir()
@@ -75,7 +124,7 @@ def _project(place: Path) -> Path:
                 dataset_fingerprint="d" * 64, trained_until="2009-12-31", parent_id=None,
                 root_id=f"c-{number}", created_at="2026-01-01T00:00:00.000Z",
             )  # fmt: skip
-            with project.ledger.transaction(durable=True) as tx:
+            with ledger.transaction(durable=True) as tx:
                 decisions.register(tx, candidate, "bench")
                 drawdown = {"candidate:max_drawdown": Scalar(0.1)}
                 finding = evidence_about(

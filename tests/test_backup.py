@@ -92,8 +92,9 @@ def test_a_backup_beside_a_writer_is_a_whole_record_of_one_moment(finished, tmp_
                 for _ in range(2):
                     connection.execute(
                         "INSERT INTO test_look (project_id, dataset, interval_from, interval_to, "
-                        "candidate_id, artifact_hash, samples_hash, place, created_at) "
-                        "VALUES ('x', 'd', 'a', 'b', 'c', 'h', 's', 1, 'now')"
+                        "candidate_id, artifact_hash, samples_hash, place, created_at, "
+                        "previous_hash, hash) VALUES ('x', 'd', 'a', 'b', 'c', 'h', 's', 1, 'now', "
+                        "hex(randomblob(16)), 'h')"
                     )
         connection.close()
 

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import projects
@@ -13,8 +15,12 @@ from podium.cli.main import run as podium
 from podium.config import load
 from podium.errors import ConflictError
 from podium.ledger.sweep_file import FILE
+from podium.split import Windows
 from podium.steps.archive import init
+from podium.steps.data.bars import slot_data
+from podium.steps.pipeline.run import run
 from podium.steps.search.grid import grid
+from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
 
 # What the older guides tell people to type, word for word.
@@ -315,6 +321,85 @@ def test_writing_snippets_of_the_guide_run_word_for_word(copy):
     assert told == {"metrics": "-0.15\n", "model": "my_model\n"}
     # The file is there for readers who open it themselves.
     assert len(json.loads((copy / FILE).read_text(encoding="utf-8"))["runs"]) == 8
+
+
+LOG = """\
+import json
+import pandas as pd
+from pathlib import Path
+
+project_root = Path().resolve().parent
+log_path = project_root / "experiments" / "experiments_log.jsonl"
+
+records = []
+with log_path.open("r", encoding="utf-8") as f:
+    for line in f:
+        if line.strip():
+            records.append(json.loads(line))
+
+df = pd.DataFrame(records)
+df_grid = df[df["phase"] == "grid_search_initial"]
+
+# Show best few configs by validation loss
+cols = ["final_val_loss", "timestamp", "model_path", "config"]
+print(df_grid[cols].sort_values("final_val_loss").head(10))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", [tune, run], ids=["tune", "run"])
+def test_every_snippet_runs_on_runs_of_podium(tmp_path, verb):
+    root = init.init(tmp_path / "home", compat=True, demo=True)
+    returns = {"target": "log_return", "signal": "sign", "window": 8, "horizon": 5}
+    projects.configure(
+        root,
+        slots={projects.SLOT: returns},
+        paths={"tuning": "hyperparameter_tuning_results"},
+    )
+    projects.keep_two_years(root)
+    with open_project(root) as project:
+        verb(project, *([] if verb is run else [projects.SLOT]))
+        view = slot_data(project.config, projects.SLOT)
+        windows = Windows.of(view.view, view.test_bars).inputs()
+    (root / "notebooks").mkdir()
+    np.save(root / "windows.npy", windows)
+
+    def ours(snippet):
+        for name in ("toto", "kronos", "chronos2"):
+            snippet = snippet.replace(f'"{name}"', '"lstm"')
+        return snippet
+
+    before = (
+        READERS
+        + "import numpy as np, os\nfrom podium import load_model\n"
+        + "data = np.load('windows.npy')\n"
+        + "model = type('Net', (), {'load_state_dict': lambda self, s: print(sorted(s)[:1])})()\n"
+    )
+    told = outputs(
+        root,
+        inference=("", ours(INFERENCE), ""),
+        compare=("", ours(COMPARE), "\nprint(len(df), df['test_pct_mae'].notna().sum())"),
+        impact=(READERS, ours(IMPACT), "\nprint(len(df), df['val_pct_mae'].notna().all())"),
+        report=(READERS, REPORT, ""),
+        trading=(before, ours(TRADING), ""),
+        ensemble=(before, ENSEMBLE, "\nprint(len(models), ensemble_pred.shape == data.shape[:1])"),
+        metrics=(READERS + "config = {'a': 1}\n", NEW_METRICS, ""),
+        count=("", COUNT, ""),
+        active=("", ACTIVE, "\nimport os\nprint(os.path.isfile(model_path), model.tickers)"),
+        log=("import os\nos.chdir('notebooks')\n", LOG, "\nprint(len(df))\nos.chdir('..')"),
+    )
+    path = told["inference"].removeprefix("Loading best model from: ").strip()
+    assert path.startswith(str(root))
+    assert Path(path).is_file()
+    count, tested = told["compare"].splitlines()[-1].split()
+    assert (count, tested) == ("4", "1" if verb is run else "0")
+    assert told["impact"].splitlines()[-1] == "4 True"
+    assert "### LSTM" in told["report"]
+    assert f"- Checkpoint: {path}" in told["report"]
+    assert told["trading"].splitlines()[-1].startswith("[")
+    assert told["ensemble"] == "3 True\n"
+    assert told["active"] == "True ('AAPL', 'IBM')\n"
+    assert int(told["log"].splitlines()[-1]) >= 4
 
 
 def test_the_guides_one_liner_counts_the_runs(root):

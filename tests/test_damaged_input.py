@@ -411,6 +411,8 @@ def test_a_changed_artefact_here_stops_the_import_before_it_is_needed(tmp_path, 
     [found] = (other / "models" / "registry").glob("*/final_model/model.pt")
     found.write_bytes(b"changed")
     third = small_project(tmp_path / "third", project={"id": "p-third"})
+    with open_project(third) as project:
+        assert project.ledger, "models without a record would be those of a lost one"
     shutil.copytree(other / "models", third / "models")
     capsys.readouterr()
     code, err = refused(capsys, third, packed)

@@ -285,6 +285,18 @@ def test_a_model_put_in_the_place_of_another_is_refused(copied):
     assert found.candidate.family == "lstm"
 
 
+def test_a_model_changed_together_with_the_hashes_in_its_config_is_refused(copied):
+    best, other = checkpoints(copied)
+    shutil.copyfile(best / "model.pt", other / "model.pt")
+    config = json.loads((other / "config.json").read_text())
+    config["files"]["model.pt"] = json.loads((best / "config.json").read_text())["files"][
+        "model.pt"
+    ]
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match=r"the hash of config\.json is not the one on record"):
+        judged(copied, None, model_path=other)
+
+
 def test_a_model_without_the_hashes_of_its_files_is_refused(copied):
     place = checkpoints(copied)[0]
     told = json.loads((place / "config.json").read_text())

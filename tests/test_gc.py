@@ -256,9 +256,9 @@ def test_strays_and_leftovers_go_and_what_is_not_podiums_stays(project):
 
 
 def test_a_record_that_knows_none_of_the_models_removes_none(project):
+    assert project.ledger
     store(project, "a")
     store(project, "b")
-    assert project.ledger
     found = plan(project, GcRules(max_bytes=0))
     assert found.removals == ()
     assert "check ledger.url" in found.remarks[0]

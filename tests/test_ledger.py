@@ -145,7 +145,7 @@ def test_two_projects_in_one_record_do_not_see_each_other(ledger, tmp_path):
 def test_a_record_from_before_the_first_release_is_refused_in_one_sentence(tmp_path):
     projects.open_ledger(tmp_path).close()
     with closing(projects.connect(tmp_path)) as record, record:
-        record.execute("ALTER TABLE receipt DROP COLUMN inputs")
+        record.execute("ALTER TABLE test_look DROP COLUMN hash")
     with pytest.raises(DataError) as caught:
         projects.open_ledger(tmp_path)
     [problem] = caught.value.problems

@@ -139,7 +139,9 @@ def test_what_was_decided_found_or_noted_cannot_be_changed(ledger, tmp_path, tab
     names = columns_of(tmp_path, table)
     with closing(projects.connect(tmp_path)) as raw:
         if table != "decision":
-            values = ",".join("1" if name in ("schema", "value") else "'x'" for name in names)
+            values = ",".join(
+                "1" if name in ("schema", "value", "place") else "'x'" for name in names
+            )
             raw.execute(f"INSERT INTO {table} ({','.join(names)}) VALUES ({values})")
             raw.commit()
         before = projects.query(tmp_path, f"SELECT * FROM {table}")

@@ -7,7 +7,7 @@ import numpy as np
 import projects
 from podium.dataset import Dataset
 from podium.ledger import looks, schema
-from podium.ledger.statements import insert, select, values
+from podium.ledger.statements import append, select, values
 
 DAY = np.timedelta64(86400, "s")
 
@@ -105,7 +105,7 @@ def test_a_content_that_many_looked_at_is_compared_once(sqlite_ledger, monkeypat
     with ledger.transaction() as tx:
         [row, *_] = select(tx, schema.test_look)
         rows = [{**row, "seq": n, "artifact_hash": f"h-{n}"} for n in range(10, 1010)]
-        insert(tx, schema.test_look, rows)
+        append(tx, schema.test_look, rows)
     compared = []
 
     def counting(one, other, **how):

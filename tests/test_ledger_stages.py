@@ -242,8 +242,9 @@ def test_no_sequence_of_requests_breaks_the_rules_of_stages(
     root = init(tmp_path / "life")
     if where == "postgresql":
         monkeypatch.setenv("PODIUM_LEDGER_URL", request.getfixturevalue("database"))
-    artifacts = [naive_artifact(root, float(n)) for n in range(12)]
     with open_project(root) as project:
+        assert project.ledger
+        artifacts = [naive_artifact(root, float(n)) for n in range(12)]
         run_state_machine_as_test(
             lambda: Stages(project, artifacts),
             settings=settings(

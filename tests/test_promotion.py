@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,7 +24,7 @@ from podium.evidence import Scalar
 from podium.ledger import decisions, reads, writes
 from podium.steps.archive import doctor
 from podium.steps.archive.lineage import _decided
-from podium.steps.decisions.promote import promote
+from podium.steps.decisions.promote import promote, require_promoted
 from podium.steps.decisions.rollback import rollback
 from podium.steps.decisions.sign import sign
 from podium.steps.evidence.evidence import evidence_about
@@ -51,13 +53,15 @@ def register(root, name, fall=0.1, slot=SLOT, pickled=False):
     if pickled:
         (model / "model.pkl").write_bytes(pickle.dumps({"weights": [1.0]}))
     with open_project(root) as project:
+        # The record exists before the first artefact, as in every verb.
+        ledger = project.ledger
         hash_, folder = artifact.store(
             project.store, {"model": model}, {"name": name}, writer="test"
         )
         found = replace(
             projects.new_candidate(name, slot), artifact_hash=hash_, artifact_path=folder
         )
-        with project.ledger.transaction(durable=True) as tx:
+        with ledger.transaction(durable=True) as tx:
             decisions.register(tx, found, "trainer")
     backtested(root, found, fall)
     return found
@@ -111,6 +115,53 @@ def told(root):
 def test_a_fall_deeper_than_the_limit_refuses_and_one_as_deep_passes(root):
     assert ask(root, register(root, "deep", fall=0.31)).refused
     assert not ask(root, register(root, "flat", fall=0.3)).refused
+
+
+def test_a_stage_requested_again_is_answered_by_the_decision_that_gave_it(root):
+    candidate = register(root, "a", fall=0.5)
+    assert not ask(root, candidate, to="beta", reason="first look").refused
+    assert ask(root, candidate).refused
+    again = ask(root, candidate, to="beta", reason="another")
+    assert (again.refused, again.fresh) == (False, False)
+    assert "is beta: first look" in again.sentence
+    assert len(told(root)) == 3
+
+
+def test_a_refused_championship_names_the_move_before_it(root):
+    found = ask(root, register(root, "a", fall=0.5))
+    assert found.refused
+    assert "moved from development to beta and stays in beta, because" in found.sentence
+    with pytest.raises(RefusedError, match="is beta and is refused by max_drawdown"):
+        require_promoted(found)
+
+
+def test_a_refusal_is_on_record_once_for_each_reason_and_person(root, monkeypatch, capsys):
+    candidate = register(root, "a", fall=0.5)
+    ask(root, candidate, to="beta")
+    requests = [*((who, "it is better") for who in ("ann", "ann", "bob")), ("bob", "")]
+    fresh = []
+    for actor, reason in requests:
+        monkeypatch.setenv("PODIUM_ACTOR", actor)
+        found = ask(root, candidate, reason=reason)
+        assert found.refused
+        fresh.append(found.fresh)
+    assert fresh == [True, False, True, False]
+    refused = projects.query(root, "SELECT actor, reason FROM decision WHERE accepted = 0")
+    assert [(row["actor"], row["reason"]) for row in refused] == requests[::2]
+    assert podium(["show", candidate.id, "--project", str(root)]) == 0
+    assert "it is better; max_drawdown: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_request_waits_for_another_one_and_both_are_on_record(root):
+    one, two = register(root, "a"), register(root, "b")
+    with open_project(root) as project, ThreadPoolExecutor() as pool:
+        with project.locked(SLOT, "backtest"):
+            waiting = [pool.submit(ask, root, candidate, to="beta") for candidate in (one, two)]
+            time.sleep(1.0)
+            assert not any(request.done() for request in waiting)
+        assert not any(request.result().refused for request in waiting)
+    assert stages(root) == {"a": "beta", "b": "beta"}
 
 
 def test_a_dry_run_shows_every_verdict_and_leaves_no_trace(root):

@@ -22,6 +22,8 @@ from podium import project_file, resolve
 from podium.cli.main import run
 from podium.errors import DataError, NotFoundError, PodiumError, UsageError
 from podium.steps.archive.init import init
+from podium.steps.decisions.promote import promote
+from podium.steps.workspace.session import open_project
 from projects import SLOT, query
 from records import enthrone, served
 
@@ -243,6 +245,37 @@ def test_what_this_process_was_told_outlives_an_older_file(root):
     assert doubted(root)[0] == "c-2.0"
 
 
+def test_the_order_of_decisions_counts_and_not_their_clocks(root):
+    cache = root / ".podium" / "champions.json"
+    assert holder(SLOT, root) == "c-1.0"
+    enthrone(root, 2.0)
+    # The machine that decided has a slow clock.
+    content = json.loads(cache.read_text())
+    content["champions"][SLOT]["since"] = "2001-01-01T00:00:00+00:00"
+    cache.write_text(json.dumps(content))
+    (root / "podium.db").rename(root / "away.db")
+    assert doubted(root) == ("c-2.0", "cache")
+
+
+def test_a_champion_that_was_archived_is_served_from_no_place(root, tmp_path):
+    assert holder(SLOT, root) == "c-1.0"
+    old = (root / ".podium" / "champions.json").read_bytes()
+    with open_project(root) as project:
+        promote(project, "c-1.0", "archived", reason="it fails")
+    away = (root / "podium.db").rename(tmp_path / "away.db")
+    # This process read the record before that decision, and the file after it.
+    with pytest.raises(NotFoundError, match=r"has no champion.*Answering from"):
+        podium.champion(SLOT, root)
+    away.rename(root / "podium.db")
+    with pytest.raises(NotFoundError, match="has no champion"):
+        podium.champion(SLOT, root)
+    # Another machine wrote the file before that decision.
+    (root / "podium.db").rename(away)
+    (root / ".podium" / "champions.json").write_bytes(old)
+    with pytest.raises(NotFoundError, match="has no champion"):
+        podium.champion(SLOT, root)
+
+
 def test_a_reader_of_a_folder_it_may_not_write_to_is_answered(root, tmp_path):
     place = tmp_path / "seen"
     place.mkdir()
@@ -317,5 +350,10 @@ def test_while_champions_change_every_answer_is_one_of_them_whole(root):
 def test_a_record_that_names_a_folder_outside_the_store_is_refused(root):
     with closing(sqlite3.connect(root / "podium.db")) as connection, connection:
         connection.execute("UPDATE candidate SET artifact_path = '../../' || artifact_path")
+    with pytest.raises(DataError, match="changed outside podium"):
+        podium.champion(SLOT, root)
+    (root / "podium.db").unlink()
+    cache = root / ".podium" / "champions.json"
+    cache.write_text(cache.read_text().replace('"artifact_path": "', '"artifact_path": "../../'))
     with pytest.raises(DataError, match="the artefact path of"):
         podium.champion(SLOT, root)

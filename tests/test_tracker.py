@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger.sweep_file import FILE
 from podium.steps.archive import init
 from podium.steps.archive.note import note
+from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
 
 RUN = {
@@ -397,6 +399,67 @@ def test_texts_and_numbers_of_a_hyperparameter_can_be_sorted_together(tracker):
 
 
 # The report.
+
+
+@pytest.fixture(scope="module")
+def two_slots(tmp_path_factory):
+    """A project with a search of two slots, and one logged run."""
+    returns = {**projects.SMALL["slots"][projects.SLOT], "target": "log_return", "signal": "sign"}
+    root = projects.small_project(
+        tmp_path_factory.mktemp("two") / "p",
+        slots={"us4/D/return": returns},
+        paths={"tuning": "searched"},
+        tune={"trials": 2, "keep_checkpoints": 1},
+    )
+    with open_project(root) as project:
+        for slot in project.config.slots:
+            tune(project, slot)
+    with HyperparamTracker(root) as found:
+        found.log_run("lstm", {"learning_rate": 0.5}, {"val_mse": 1e-9})
+    return root
+
+
+def test_runs_of_several_slots_are_ranked_by_slot_alone(two_slots):
+    found = HyperparamTracker(two_slots)
+    rankings = [
+        lambda **how: found.get_best_model("val_mse", **how),
+        lambda **how: found.get_top_k_models(3, "val_mse", **how),
+        lambda **how: found.compare_models(["val_mse"], **how),
+        lambda **how: found.get_hyperparameter_impact("lstm", "learning_rate", "val_mse", **how),
+        lambda **how: found.generate_report(**how),
+    ]
+    for ranked in rankings:
+        with pytest.raises(UsageError, match=r"2 slots.*us4/D/return, us4/D/volatility"):
+            ranked()
+        with pytest.raises(NotFoundError, match="us4/D/retrun"):
+            ranked(slot="us4/D/retrun")
+        ranked(slot="us4/D/return")
+    assert len(found.get_top_k_models(9, "val_mse", slot="us4/D/return")) == 2
+    # The logged run belongs to the default slot, whose data it has or not.
+    assert found.get_best_model("val_mse", slot=projects.SLOT).metrics == {"val_mse": 1e-9}
+    # One slot alone has a price.
+    assert found.get_best_model("val_pct_mae").metrics["val_pct_mae"] > 0
+
+
+def test_a_searched_run_has_the_path_of_its_kept_model(two_slots):
+    found = [run for run in HyperparamTracker(two_slots).runs if len(run.hyperparams) > 1]
+    paths = [run.checkpoint_path for run in found if run.checkpoint_path]
+    assert (len(found), len(paths)) == (4, 2)
+    best = HyperparamTracker(two_slots).get_best_model("val_mse", slot="us4/D/return")
+    model = podium.load_model(best.checkpoint_path)
+    assert (model.manifest["slot"], model.manifest["config"]) == ("us4/D/return", best.hyperparams)
+
+
+def test_runs_on_other_data_than_the_newest_are_left_out_with_a_warning(two_slots, tmp_path):
+    root = shutil.copytree(two_slots, tmp_path / "copy")
+    for path in (root / "data" / "us4").glob("*.csv"):
+        head, *bars = path.read_text().splitlines(keepends=True)
+        path.write_text(head + "".join(bars[20:]))
+    with open_project(root) as project:
+        tune(project, "us4/D/return")
+    found = HyperparamTracker(root)
+    with pytest.warns(UserWarning, match="2 runs on other data"):
+        assert len(found.get_top_k_models(9, "val_mse", slot="us4/D/return")) == 2
 
 
 def test_the_report_has_the_headings_people_look_for_and_is_written(tracker, tmp_path, monkeypatch):

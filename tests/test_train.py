@@ -1,6 +1,7 @@
 """podium train: one watched training, its files, its record, and going on with one cut off."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from podium.cli.main import run as podium
 from podium.config import load
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.feature_stats import FeatureStats
+from podium.steps.candidates.train import Checkpoints
 from podium.steps.data.sequences import class_data
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
@@ -109,6 +111,41 @@ def test_a_training_that_was_killed_goes_on_to_the_same_curve(tmp_path):
     assert resumed.trial.id == row["id"]
     assert curve(out / "metrics.csv") == curve(whole.output / "metrics.csv")
     assert (out / "best.pt").read_bytes() == (whole.output / "best.pt").read_bytes()
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_resumes_by_itself_unless_restarted(done, tmp_path, monkeypatch):
+    _, whole = done
+    expected = (whole.output / "metrics.csv").read_text()
+    root = classes.project(tmp_path / "p")
+
+    def interrupted():
+        shutil.rmtree(root)
+        classes.project(root)
+        with pytest.raises(KeyboardInterrupt):
+            trained(root, output=root / "out", reporter=projects.Interrupting(1))
+
+    def epochs_trained(**how):
+        written, put = [], Checkpoints.put
+
+        def counted(self, epoch, state, *, best):
+            written.append(epoch)
+            put(self, epoch, state, best=best)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "put", counted)
+            made = trained(root, output=root / "out", **how)
+        assert (made.output / "metrics.csv").read_text() == expected
+        return written
+
+    interrupted()
+    assert epochs_trained() == [2]
+    interrupted()
+    assert epochs_trained(resume=False) == [1, 2]
+    # A damaged state, or that of another training, is no reason to stop.
+    interrupted()
+    (root / "out" / "last.pt").write_bytes(b"half")
+    assert epochs_trained() == [1, 2]
 
 
 def test_going_on_needs_something_to_go_on_from(tmp_path):

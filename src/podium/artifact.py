@@ -9,7 +9,7 @@ import shlex
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,12 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from podium import pickled, plugin, registry
-from podium.arrays import Floats
+from podium import pickled, plugin, project_file, registry
+from podium.arrays import Floats, Times
 from podium.candidate import manifest_bytes
 from podium.classifier import LoadedClassifier
 from podium.covariates import Covariate
+from podium.dataset import Dataset
 from podium.errors import (
     DataError,
     NotFoundError,
@@ -35,18 +36,19 @@ from podium.errors import (
 )
 from podium.files import flush, flush_folder, full_disk_explained, notify_written
 from podium.hashing import digest_bytes, digest_folder
-from podium.manifest import MANIFEST, content, inside, read_checked, require_hash
+from podium.manifest import DIGITS, MANIFEST, content, inside, read_checked, require_hash
 from podium.prediction import ClassPrediction, Prediction
 from podium.sections import SlotSection
 from podium.sequences import Subset
 from podium.split import Windows
+from podium.timeframe import SECONDS
 from podium.view import View
 
 Covariates = Mapping[str, Covariate]
 # In order of preference where the caller names none.
 CHECKPOINTS = ("final_model", "best_model")
-# Hexadecimal digits of the hash in the name of an artefact's folder.
-DIGITS = 20
+# Description of a model that a search keeps in its folder.
+SEARCHED = "config.json"
 # Suffixes of the files that frameworks open, in order of preference.
 OPENED = (".pt", ".keras", ".zip", ".safetensors")
 # Files that file managers write into folders.
@@ -328,6 +330,8 @@ class LoadedModel:
         covariates : mapping of name to Covariate, optional
             Covariates to join with a frame's bars, where the model has features of covariates:
             ``{"earnings": Covariate.of("dated", {"eps": ...}, moments=..., tickers=...)}``.
+            Without them, the frame's columns named like the features (``covariate:earnings.eps``)
+            are the values of the features at each bar.
         **reading
             How to read a frame, with the keys of a dataset's table, such as
             ``columns={"time": "when"}``, ``timezone="Europe/Berlin"``, ``repair=("sort",)``.
@@ -405,32 +409,13 @@ class LoadedModel:
         return prediction.mean
 
     def _of_frame(self, frame: Any, covariates: Covariates, reading: Mapping[str, Any]) -> Any:
-        section = self.section
-        # A model of a universe reads frames as a universe, unless the caller overrides it.
-        options = {name: self.manifest[name] for name in ("align",) if name in self.manifest}
-        options |= dict(reading)
-        # Loaded by name, like every member of a kind: models get bars through readers.
         reader = registry.load("readers", "table")
-        dataset = reader.read(
-            frame,
-            name=section.dataset,
-            tickers=self._tickers_of(reader.tickers_of(frame, name=section.dataset, **reading)),
-            timeframe=self.manifest["timeframe"],
-            # Where the dataset is adjusted: by the frame's own columns, if it has them.
-            adjust=None if self.manifest.get("adjust", True) else False,
-            **options,
-        )
-        view = View.of(
-            dataset.with_covariates(covariates),
-            features=section.features,
-            target=section.target,
-            horizon=section.horizon,
-            window=section.window,
-        )
+        named = reader.tickers_of(frame, name=self.section.dataset, **reading)
+        view = view_of_frame(frame, self.manifest, self._tickers_of(named), covariates, reading)
         if view.first_bar >= len(view):
             raise DataError(
                 f"{len(view)} bars leave no full window",
-                f"at least {section.window} bars after the warm-up of the features",
+                f"at least {view.window} bars after the warm-up of the features",
                 "give it more bars",
             )
         windows = Windows.of(view, np.arange(view.first_bar, len(view), dtype=np.int64))
@@ -459,6 +444,72 @@ class LoadedModel:
             "every ticker of the training: the model does not forecast one alone",
             "give it a long frame with a ticker column",
         )
+
+
+def view_of_frame(
+    frame: Any,
+    manifest: Mapping[str, Any],
+    tickers: Sequence[str],
+    covariates: Covariates,
+    reading: Mapping[str, Any],
+) -> View:
+    """View of a frame's bars for a model; other parameters as of :meth:`LoadedModel.predict`."""
+    section = section_of(manifest)
+    # A model of a universe reads frames as a universe, unless the caller overrides it.
+    options = {name: manifest[name] for name in ("align",) if name in manifest} | dict(reading)
+    # Loaded by name, like every member of a kind: models get bars through readers.
+    reader = registry.load("readers", "table")
+    dataset = reader.read(
+        frame,
+        name=section.dataset,
+        tickers=tickers,
+        timeframe=manifest["timeframe"],
+        # Where the dataset is adjusted: by the frame's own columns, if it has them.
+        adjust=None if manifest.get("adjust", True) else False,
+        **options,
+    )
+    columns = covariate_features(manifest)
+    if not covariates and any(name in frame.columns for name in columns):
+        values = reader.columns_of(frame, columns, dataset, **options)
+        covariates = _covariates(values, dataset)
+    return View.of(
+        dataset.with_covariates(covariates),
+        features=section.features,
+        target=section.target,
+        horizon=section.horizon,
+        window=section.window,
+    )
+
+
+def covariate_features(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Features of covariates of a model, such as ``covariate:earnings.eps``."""
+    features = section_of(manifest).features
+    return tuple(spec for spec in features if spec.startswith("covariate:"))
+
+
+def _covariates(values: Mapping[str, Floats], dataset: Dataset) -> Covariates:
+    """Covariates whose features have these values (T, S) at the bars."""
+    blocks: dict[str, list[tuple[str, Times, Floats]]] = {}
+    for spec, grid in values.items():
+        _, which, *lead = spec.split(":")
+        name, _, column = which.partition(".")
+        bar = np.timedelta64(SECONDS[dataset.timeframe], "s")
+        at = np.repeat(dataset.times + int(*lead or (0,)) * bar, grid.shape[1])
+        blocks.setdefault(name, []).append((column, at, grid.ravel()))
+    return {
+        name: Covariate.of(
+            "known_ahead",
+            {
+                column: np.concatenate(
+                    [part if of == column else np.full(len(part), np.nan) for of, _, part in some]
+                )
+                for column, _, _ in some
+            },
+            moments=np.concatenate([at for _, at, _ in some]),
+            tickers=[*dataset.tickers] * (len(dataset) * len(some)),
+        )
+        for name, some in blocks.items()
+    }
 
 
 Loaded = LoadedModel | LoadedClassifier
@@ -491,6 +542,7 @@ class Place:
     folder: Path
     artifact_hash: str
     manifest: Mapping[str, Any]
+    # Empty for a model that a search keeps: its files are in the folder itself.
     checkpoint: str
 
 
@@ -513,6 +565,9 @@ def find(path: Path) -> Place:
         )
     path = path.resolve()
     folder = next((f for f in (path, *path.parents) if (f / MANIFEST).is_file()), None)
+    searched = next((f for f in (path, *path.parents)[:3] if (f / SEARCHED).is_file()), None)
+    if folder is None and searched is not None:
+        return _searched(searched)
     if folder is None:
         raise DataError(
             f"{path} is in no model folder of podium: no {MANIFEST} in it or above it",
@@ -527,6 +582,19 @@ def find(path: Path) -> Place:
     return place_of(folder, artifact_hash, inner[0] if inner and inner != (MANIFEST,) else "")
 
 
+def _searched(folder: Path) -> Place:
+    """Model that a search keeps; its manifest is its ``config.json``."""
+    path = folder / SEARCHED
+    try:
+        data = path.read_bytes()
+        manifest = json.loads(data)
+        _ = manifest["family"], manifest["task"], manifest["slot"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise DataError(f"{path} is not the description of a model", "a folder of podium") from None
+    _files(folder, data)
+    return Place(folder, digest_bytes(data), manifest, "")
+
+
 def place_of(folder: Path, artifact_hash: str, checkpoint: str = "") -> Place:
     """Model in an artefact's folder, after the hash of the manifest was verified.
 
@@ -537,6 +605,10 @@ def place_of(folder: Path, artifact_hash: str, checkpoint: str = "") -> Place:
     NotFoundError
         The checkpoint does not exist.
     """
+    if not checkpoint and not (folder / MANIFEST).exists() and (folder / SEARCHED).is_file():
+        place = _searched(folder)
+        if place.artifact_hash == artifact_hash:
+            return place
     try:
         data = require_hash(folder, artifact_hash)
         manifest = json.loads(data)
@@ -574,6 +646,38 @@ def load(folder: Path, artifact_hash: str, checkpoint: str = "") -> Loaded:
     return load_place(place_of(folder, artifact_hash, checkpoint))
 
 
+def _use_plugins(place: Place) -> None:
+    """Use the plugins of the project that has those of a model.
+
+    That is the project around the artefact's folder, else the one in use, else that of
+    ``PODIUM_PROJECT`` or the current folder.
+
+    Raises
+    ------
+    DataError
+        No such project has them.
+    """
+    family = str(place.manifest.get("family"))
+    needed = [*place.manifest.get("plugins", ())]
+    if family in plugin.names("families") or not registry.exists("families", family):
+        needed.append(f"families/{family}")
+    if not needed:
+        return
+    for start in (place.folder, plugin.project(), project_file.start_folder(None)):
+        with suppress(NotFoundError):
+            root = Path(project_file.find(str(start)))
+            if all((root / plugin.FOLDER / f"{name}.py").is_file() for name in needed):
+                plugin.use(root)
+                return
+    if place.manifest.get("plugins"):
+        names = ", ".join(f"{plugin.FOLDER}/{name}.py" for name in needed)
+        raise DataError(
+            f"{place.folder} was trained with {names}, which no project around it has",
+            "the project of the model",
+            f"set {project_file.VARIABLE} to its folder, or run in that folder",
+        )
+
+
 def _member_version(member: str) -> int | str | None:
     """Installed version of ``kind/name``; None if there is no such kind."""
     kind, _, name = member.partition("/")
@@ -590,8 +694,10 @@ def load_place(place: Place) -> Loaded:
     RefusedError
         A file is a pickle, or would run code when it is opened.
     """
-    _require_nothing_else(place.folder, place.manifest["files"])
+    kept = {} if place.checkpoint else {SEARCHED: ""}
+    _require_nothing_else(place.folder, {**place.manifest["files"], **kept})
     manifest = place.manifest
+    _use_plugins(place)
     try:
         name, version = str(manifest["family"]), manifest["family_version"]
         task = manifest["task"]["task"]
@@ -617,7 +723,8 @@ def load_place(place: Place) -> Loaded:
         if _member_version(member) != then
     )
     files = manifest["files"]
-    mine = [name for name in files if name.startswith(f"{place.checkpoint}/")]
+    start = f"{place.checkpoint}/" if place.checkpoint else ""
+    mine = [name for name in files if name.startswith(start)]
     contents = {name: read_checked(place.folder, files, name) for name in mine}
     require_no_pickle(place.folder, contents.items())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -53,7 +53,8 @@ class LoadedClassifier:
         x : (N, T, F) array or Subset
             Unscaled features in the order of ``feature_names``; NaN for a missing value.
         lengths : (N,) int, optional
-            Valid steps of each sample of an array; default: all.
+            Valid steps of each sample of an array. Default: all; of a model whose training samples
+            differ in length, those up to the last one that is not NaN.
 
         Returns
         -------
@@ -62,10 +63,10 @@ class LoadedClassifier:
         Raises
         ------
         DataError
-            Other features, or values that are infinite.
+            Other features, values that are infinite, or padded samples without lengths.
         """
         if isinstance(x, Subset):
-            return self.model.predict(x.blind())
+            return self._of_subset(x)
         if not isinstance(x, np.ndarray):
             raise UsageError(
                 f"predict() got {type(x).__name__}",
@@ -87,5 +88,10 @@ class LoadedClassifier:
             class_names=self.class_names,
         )
         rows: Indices = np.arange(len(x), dtype=np.int64)
-        prediction: ClassPrediction = self.model.predict(Subset(samples, rows).blind())
-        return prediction.probabilities
+        return self._of_subset(Subset(samples, rows)).probabilities
+
+    def _of_subset(self, samples: Subset) -> ClassPrediction:
+        if "lengths" in self.manifest:
+            samples = replace(samples, sequences=samples.sequences.trimmed())
+        prediction: ClassPrediction = self.model.predict(samples.blind())
+        return prediction

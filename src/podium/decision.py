@@ -10,6 +10,10 @@ from typing import Any
 from podium.errors import RefusedError
 from podium.hashing import digest, new_id
 
+# Reasons of decisions for which a person gives none.
+NO_REASON, RUN, REFRESH = "requested by podium", "podium run", "podium run --refresh"
+AUTOMATIC = ("", NO_REASON, RUN, REFRESH)
+
 
 class Stage(enum.StrEnum):
     """Stage of a candidate's life cycle."""

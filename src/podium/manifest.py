@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANIFEST = "manifest.json"
+# Hexadecimal digits of the hash in the name of an artefact's folder.
+DIGITS = 20
 # Enough for thousands of files, too small to fill the memory.
 MOST_BYTES = 2**24
 

@@ -19,6 +19,8 @@ FILE = "podium.toml"
 VARIABLE = "PODIUM_PROJECT"
 LEDGER_URL = "sqlite:///podium.db"
 REGISTRY = "models/registry"
+# Champions of all slots, rewritten after each decision; used when the record cannot be read.
+CACHE = ".podium/champions.json"
 # Older environment variables of these settings; podium's names win.
 OLD_NAMES = {"MODEL_REGISTRY_DIR": "paths.registry", "ACTIVE_MODEL_PATH_FILE": "paths.active_model"}
 _SECTIONS = ("project", "ledger", "paths")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from podium import artifact
 from podium.artifact import Loaded
 from podium.classifier import LoadedClassifier
@@ -33,10 +35,11 @@ class Served:
         model_input : pandas frame or (N, T, F) array
             For a model that forecasts, a frame of bars: one row per ticker and bar, with the
             columns ``time``, ``ticker`` (optional for a model of one ticker), ``open``, ``high``,
-            ``low``, ``close``, ``volume``. For a classifier, samples with unscaled features in
+            ``low``, ``close``, ``volume``, and one per feature of a covariate, named like it
+            (``covariate:earnings.eps``). For a classifier, samples with unscaled features in
             training order, NaN for missing values.
-        params : ignored
-            MLflow may pass it.
+        params : mapping, optional
+            ``lengths``: the steps of each sample of a classifier, a list of N numbers.
 
         Returns
         -------
@@ -50,9 +53,11 @@ class Served:
         DataError
             See :meth:`podium.artifact.LoadedModel.predict`.
         """
-        del params
         if isinstance(self.model, LoadedClassifier):
-            return self.model.predict(model_input)
+            lengths = (params or {}).get("lengths")
+            # The default of a parameter in a signature of MLflow is a list.
+            given = None if lengths is None or not len(lengths) else np.asarray(lengths)
+            return self.model.predict(model_input, lengths=given)
         forecasts = self.model.predict(model_input)
         newest = forecasts.sort_values("decided_at", kind="stable").drop_duplicates(
             "ticker", keep="last"

@@ -10,6 +10,7 @@ import os
 
 from podium import manifest, project_file
 from podium.errors import DataError, NotFoundError
+from podium.project_file import CACHE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,17 +18,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from podium.artifact import Loaded, Place
+    from podium.config import Config
     from podium.slot import Resolved
 
-# Rewritten after each decision; used when the record cannot be read.
-CACHE = ".podium/champions.json"
-# Last answers of this process, by project and slot; newer than the file if the record is on a
-# server and other machines make decisions.
-_last_answers: dict[tuple[str, str], dict[str, Any]] = {}
+# Last answers of this process, by project and slot, with the number of the newest decision then;
+# None: the slot had no champion. They are newer than the file if the record is on a server and
+# other machines make decisions.
+_last_answers: dict[tuple[str, str], tuple[int, dict[str, Any] | None]] = {}
 
 
 def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> Path:
     """File of the best model of all grids, which ``models/active_model.txt`` names.
+
+    Before the first grid of a slot: the file of its champion, else of the best run of its searches
+    whose model is kept.
 
     Parameters
     ----------
@@ -44,7 +48,7 @@ def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> 
     Raises
     ------
     NotFoundError
-        No grid was run yet, or the model does not exist.
+        There is no model yet, or the file names one that does not exist.
 
     Examples
     --------
@@ -57,17 +61,58 @@ def get_active_model_path(root: Path | str | None = None, *, slot: str = "") -> 
     ...     print(error.problems[0].fix)
     run: podium grid
     """
+    config, pointer = _pointer(root, slot)
+    other = None if pointer.exists() else _without_grid(config, slot or config.root_slot)
+    return other or grid_model_path(root, slot=slot)
+
+
+def _pointer(root: Path | str | None, slot: str) -> tuple[Config, Path]:
+    """Settings, and the file that names the active model of a slot."""
     from pathlib import Path
 
     from podium import config as configuration
-    from podium.files import rerooted
 
     project = Path(project_file.find(project_file.start_folder(root)))
     config = configuration.load(project)
-    pointer = project / config.paths.active_model
-    if slot not in ("", config.root_slot):
-        config.slot(slot)
-        pointer = project / "slots" / slot / "models" / "active_model.txt"
+    if slot in ("", config.root_slot):
+        return config, project / config.paths.active_model
+    config.slot(slot)
+    return config, project / "slots" / slot / "models" / "active_model.txt"
+
+
+def _without_grid(config: Config, slot: str) -> Path | None:
+    """File of a slot's champion, else of the best run of its searches whose model is kept."""
+    if slot not in config.slots:
+        return None
+    from contextlib import suppress
+
+    from podium import registry
+    from podium.artifact import CHECKPOINTS, opened_file
+    from podium.ledger import run_models, runs
+    from podium.ledger.record_reader import RecordReader
+
+    with suppress(NotFoundError):
+        folder = champion(slot, config.root).path
+        top = next(folder / name for name in CHECKPOINTS if (folder / name).is_dir())
+        return top / opened_file(top)
+    reader = RecordReader(config.ledger.url, config.root, config.project.id)
+    if not reader.exists:
+        return None
+    name = config.slots[slot].metric
+    lower, metric = registry.direction(name) == "min", f"val_{name}"
+    among, _, _ = runs.comparable(reader, metric, slot=slot)
+    files = run_models.checkpoints(reader, config.paths.tuning, config.paths.registry)
+    # More runs than a search keeps models of.
+    best = runs.top(reader, metric, 1000, minimize=lower, among=among) if files else []
+    return next((files[run.trial_id] for run in best if run.trial_id in files), None)
+
+
+def grid_model_path(root: Path | str | None = None, *, slot: str = "") -> Path:
+    """File of the best model of all grids; otherwise as :func:`get_active_model_path`."""
+    from podium.files import rerooted
+
+    config, pointer = _pointer(root, slot)
+    project = config.root
     try:
         text = pointer.read_text(encoding="utf-8").strip()
     except OSError:
@@ -141,7 +186,8 @@ def champion(slot: str, root: Path | str | None = None) -> Resolved:
     NotFoundError
         The slot does not exist or has no champion.
     DataError
-        The artefact's manifest is missing or does not match the registered hash.
+        The artefact's manifest is missing or does not match the registered hash, or no intact
+        decision on record made the champion.
 
     Warns
     -----
@@ -168,18 +214,24 @@ def _find(slot: str, root: Path | str | None) -> tuple[dict[str, Any], str, str]
     url, project_id, registry = _settings(project, slot)
     warning, source = "", "record"
     try:
-        holders = _holders(url, project, project_id)
+        sequence, holders = _holders(url, project, project_id)
     except (NotFoundError, DataError) as error:
-        source, holders = _last_known(project, slot)
+        source, sequence, holders = _last_known(project, slot)
         if not source:
             raise
         place = os.path.join(project, CACHE) if source == "cache" else "the last answer"
         warning = f"{error} Answering from {place}."
     if slot not in holders:
+        _last_answers[project, slot] = (sequence, None)
+        doubt = f". {warning.rstrip('.')}" if warning else ""
         raise NotFoundError(
-            f"slot {slot} has no champion", fix=f"show the decisions: podium show {slot}"
+            f"slot {slot} has no champion{doubt}", fix=f"show the decisions: podium show {slot}"
         )
     facts = holders[slot]
+    if source == "record":
+        from podium.ledger.champions import champion_facts
+
+        facts = champion_facts(facts)
     if not manifest.inside(facts["artifact_path"]):
         raise DataError(
             f"the artefact path of {facts['candidate_id']} is {facts['artifact_path']!r:.80}",
@@ -188,7 +240,7 @@ def _find(slot: str, root: Path | str | None) -> tuple[dict[str, Any], str, str]
         )
     path = os.path.join(project, registry, facts["artifact_path"])
     manifest.require_hash(path, facts["artifact_hash"])
-    _last_answers[project, slot] = facts
+    _last_answers[project, slot] = (sequence, facts)
     return {**facts, "path": path, "source": source}, project, warning
 
 
@@ -214,35 +266,39 @@ def _settings(project: str, slot: str) -> tuple[str, str, str]:
     return config.ledger.url, config.project.id, config.paths.registry
 
 
-def _holders(url: str, project: str, project_id: str) -> dict[str, dict[str, Any]]:
-    """Champion of every slot, from the record."""
+def _holders(url: str, project: str, project_id: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Number of the newest decision, and row of every champion by slot, from the record."""
     from podium.ledger import champions
 
+    queries = [(sql, (project_id,)) for sql in (champions.SEQUENCE, champions.HOLDERS)]
     if url.startswith(champions.SCHEME):
         path = os.path.join(project, url.removeprefix(champions.SCHEME))
-        return champions.holders(path, project_id)
-    from pathlib import Path
+        champions.require_record(path, project)
+        newest, rows = champions.snapshot(path, queries)
+    else:
+        from pathlib import Path
 
-    from podium.ledger.record_reader import RecordReader
+        from podium.ledger.record_reader import RecordReader
 
-    champions_by_slot = RecordReader(url, Path(project), project_id).champions()
-    return {name: dict(vars(holder)) for name, holder in champions_by_slot.items()}
+        newest, rows = RecordReader(url, Path(project), project_id).snapshot(*queries)
+    return newest[0]["seq"] if newest else 0, {row["slot"]: row for row in rows}
 
 
-def _last_known(project: str, slot: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """Source (``memory``, ``cache``, or empty if there is none) and the last known champions."""
+def _last_known(project: str, slot: str) -> tuple[str, int, dict[str, dict[str, Any]]]:
+    """Last known champions: ``memory``, ``cache`` or empty; the newest decision; by slot."""
     import json
 
     try:
         with open(os.path.join(project, CACHE), encoding="utf-8") as handle:
-            cached: dict[str, dict[str, Any]] = json.load(handle)["champions"]
-        newest = str(cached[slot]["since"]) if slot in cached else ""
+            content = json.load(handle)
+        cached: dict[str, dict[str, Any]] = dict(content["champions"])
+        sequence = int(content["sequence"])
     except (OSError, ValueError, KeyError, TypeError):
-        cached, newest = {}, ""
-    last = _last_answers.get((project, slot))
-    if last is not None and last["since"] >= newest:
-        return "memory", {slot: last}
-    return ("cache" if cached else ""), cached
+        cached, sequence = {}, -1
+    last, facts = _last_answers.get((project, slot), (-1, None))
+    if last >= 0 and last >= sequence:
+        return "memory", last, {slot: facts} if facts else {}
+    return ("cache" if sequence >= 0 else ""), sequence, cached
 
 
 def main(arguments: list[str]) -> int:

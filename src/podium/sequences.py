@@ -55,6 +55,8 @@ class Sequences:
         File of each sample if two were joined: 0 trains, 1 validates.
     stats : FeatureStats, or None
         Scaling that belongs to the samples; None: families fit it on their training samples.
+    lengths_given : bool
+        Whether ``lengths`` or a mask came with the arrays; if not, every sample has T steps.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Sequences:
     ends: Times | None = None
     sources: Indices | None = None
     stats: FeatureStats | None = None
+    lengths_given: bool = True
 
     @classmethod
     def of(
@@ -143,8 +146,19 @@ class Sequences:
         check.require_after(decided, known)
         if check.problems or valid_steps is None or labels is None:
             raise DataError.of(check.problems)
-        notes = tuple(check.notes)
-        return cls(name, values, labels, valid_steps, ids, columns, classes, notes, decided, known)
+        return cls(
+            name,
+            values,
+            labels,
+            valid_steps,
+            ids,
+            columns,
+            classes,
+            tuple(check.notes),
+            decided,
+            known,
+            lengths_given=lengths is not None or mask is not None,
+        )
 
     @classmethod
     def joined(cls, training: Sequences, validation: Sequences) -> Sequences:
@@ -169,7 +183,36 @@ class Sequences:
             times=None,
             ends=None,
             sources=np.repeat(np.arange(2), [len(training), len(validation)]),
+            lengths_given=any(part.lengths_given for part in parts),
         )
+
+    def trimmed(self) -> Sequences:
+        """The same samples without steps of NaN after the last value, where no lengths were given.
+
+        Raises
+        ------
+        DataError
+            A sample has no value, or no NaN and ends with zeros or with a repeated step, as padding
+            does.
+        """
+        if self.lengths_given:
+            return self
+        known = np.asarray(np.isfinite(self.x).any(axis=2))
+        lengths = np.where(known.any(axis=1), self.x.shape[1] - known[:, ::-1].argmax(axis=1), 0)
+        last = self.x[:, -1]
+        repeats = (self.x[:, -2] == last).all(axis=1) if self.x.shape[1] > 1 else lengths < 0
+        check = _Check(self.name, len(self))
+        check.refuse(lengths == 0, "sample {row} has no value", "a value in every sample")
+        check.refuse(
+            repeats | (last == 0).all(axis=1),
+            "sample {row} ends with padding, and no lengths are given",
+            "the steps of each sample, since the model's training samples differ in length",
+            "give lengths, or NaN after the last step of each sample",
+        )
+        DataError.raise_for(check.problems)
+        x = self.x.copy()
+        x[np.arange(x.shape[1]) >= lengths[:, np.newaxis]] = 0.0
+        return replace(self, x=x, lengths=lengths.astype(np.int64), lengths_given=True)
 
     def __len__(self) -> int:
         return len(self.x)

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,8 +19,10 @@ from podium.config import Config, find_root, load
 from podium.errors import ConflictError, NotFoundError, PodiumError, Problems, UsageError
 from podium.files import full_disk_explained, rerooted, write_atomic
 from podium.hashing import json_text
-from podium.ledger import runs
+from podium.ledger import run_models, runs
 from podium.ledger.record_reader import RecordReader
+from podium.ledger.run_models import TEST
+from podium.ledger.runs import Among
 from podium.ledger.sweep_file import FILE, has_new_content, is_stale
 from podium.record import Record, finite, lower_is_better
 from podium.render.sweep import sweep_markdown
@@ -150,10 +153,15 @@ class HyperparamTracker:
     def runs(self) -> list[Record]:
         """All complete runs currently on record, oldest first."""
         reader = self._reader()
-        return [] if reader is None else _openable(reader, runs.runs(reader))
+        return [] if reader is None else self._completed(reader, runs.runs(reader))
 
     def get_best_model(
-        self, metric: str = METRIC, model_name: str | None = None, minimize: bool | None = None
+        self,
+        metric: str = METRIC,
+        model_name: str | None = None,
+        minimize: bool | None = None,
+        *,
+        slot: str | None = None,
     ) -> Record | None:
         """The best run by a metric, or None; NaN, infinite and missing values never win.
 
@@ -165,13 +173,22 @@ class HyperparamTracker:
         minimize : bool, optional
             Default: the direction declared in ``[metrics]`` of podium.toml, else the one implied
             by the name.
+        slot : str, optional
+            Only runs of this slot.
 
         Raises
         ------
         UsageError
-            The better direction of the metric is unknown.
+            The better direction of the metric is unknown, or the runs are of several slots.
+        NotFoundError
+            There is no such slot.
+
+        Warns
+        -----
+        UserWarning
+            Runs with other data, task or split than the newest one are left out.
         """
-        return next(iter(self.get_top_k_models(1, metric, model_name, minimize)), None)
+        return next(iter(self._top(1, metric, model_name, minimize, slot)), None)
 
     def get_top_k_models(
         self,
@@ -179,19 +196,42 @@ class HyperparamTracker:
         metric: str = METRIC,
         model_name: str | None = None,
         minimize: bool | None = None,
+        *,
+        slot: str | None = None,
     ) -> list[Record]:
         """The ``k`` best runs by a metric, best first; see :meth:`get_best_model`."""
         if k < 0:
             raise UsageError(f"k is {k}", "a number of runs, at least 0")
+        return self._top(k, metric, model_name, minimize, slot)
+
+    def _top(
+        self,
+        k: int,
+        metric: str,
+        model_name: str | None,
+        minimize: bool | None,
+        slot: str | None,
+    ) -> list[Record]:
         lower = lower_is_better(metric, self._declared(), minimize)
         reader = self._reader()
         if reader is None:
             return []
         names = None if model_name is None else [model_name]
-        return _openable(reader, runs.top(reader, metric, k, minimize=lower, model_names=names))
+        among = self._comparable(reader, metric, slot, names)
+        if not metric.startswith(TEST):
+            best = runs.top(reader, metric, k, minimize=lower, model_names=names, among=among)
+            return self._completed(reader, best)
+        # Results on the test are those of candidates, which no query of runs has.
+        records = self._completed(reader, runs.runs(reader, names, among))
+        known = [run for run in records if finite(run.metrics.get(metric))]
+        return sorted(known, key=lambda run: run.metrics[metric] * (1 if lower else -1))[:k]
 
     def compare_models(
-        self, metrics: Sequence[str] | None = None, model_names: Sequence[str] | None = None
+        self,
+        metrics: Sequence[str] | None = None,
+        model_names: Sequence[str] | None = None,
+        *,
+        slot: str | None = None,
     ) -> pd.DataFrame:
         """One row per run: ``run_id``, ``model_name`` and metrics; best by the first metric first.
 
@@ -201,40 +241,104 @@ class HyperparamTracker:
             Default: every metric of these runs. Missing values are NaN.
         model_names : sequence of str, optional
             Only runs of these models.
+        slot : str, optional
+            Only runs of this slot; runs of several slots are refused without it.
         """
         import pandas as pd
 
         metrics = [metrics] if isinstance(metrics, str) else metrics
         model_names = [model_names] if isinstance(model_names, str) else model_names
         reader = self._reader()
+        among = runs.ALL
+        if reader is not None:
+            among = self._comparable(reader, "", slot, model_names)
         if metrics is None:
-            records = [] if reader is None else runs.runs(reader, model_names)
+            records = [] if reader is None else runs.runs(reader, model_names, among)
+            records = [] if reader is None else self._completed(reader, records)
             metrics = sorted({name for run in records for name in run.metrics}, key=_usual)
         names = list(dict.fromkeys(metrics))
-        rows = [] if reader is None else runs.table(reader, names, model_names)
+        rows = [] if reader is None else runs.table(reader, names, model_names, among)
         if names:
             rows = _sorted(rows, names[0], self._declared())
         return pd.DataFrame(rows, columns=["run_id", "model_name", *names])
 
     def get_hyperparameter_impact(
-        self, model_name: str, hyperparam: str, metric: str = METRIC
+        self,
+        model_name: str,
+        hyperparam: str,
+        metric: str = METRIC,
+        *,
+        slot: str | None = None,
     ) -> pd.DataFrame:
-        """``run_id``, hyperparameter and metric of a model's runs, sorted by the hyperparameter."""
+        """``run_id``, hyperparameter and metric of a model's runs, sorted by the hyperparameter.
+
+        Runs of several slots are refused without ``slot``.
+        """
         import pandas as pd
 
-        reader = self._reader()
-        rows = [] if reader is None else runs.impact(reader, model_name, hyperparam, metric)
+        reader, rows = self._reader(), list[dict[str, Any]]()
+        if reader is not None:
+            among = self._comparable(reader, metric, slot, [model_name])
+            rows = runs.impact(reader, model_name, hyperparam, metric, among)
         return pd.DataFrame(rows, columns=["run_id", hyperparam, metric])
 
-    def generate_report(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Report in Markdown with the best run of each model; also written to ``path`` if given."""
+    def generate_report(
+        self, path: str | os.PathLike[str] | None = None, *, slot: str | None = None
+    ) -> str:
+        """Report in Markdown with the best run of each model; also written to ``path`` if given.
+
+        Runs of several slots are refused without ``slot``.
+        """
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        text = sweep_markdown(self.runs, metric=METRIC, declared=self._declared(), generated=moment)
+        reader, records = self._reader(), list[Record]()
+        if reader is not None:
+            among = self._comparable(reader, "", slot, None)
+            records = self._completed(reader, runs.runs(reader, among=among))
+        text = sweep_markdown(records, metric=METRIC, declared=self._declared(), generated=moment)
         if path is not None:
             target = Path(path)
             with full_disk_explained(target):
                 write_atomic(target, text)
         return text
+
+    def _comparable(
+        self, reader: RecordReader, metric: str, slot: str | None, models: Sequence[str] | None
+    ) -> Among:
+        """Condition of the runs that can be ranked together; several slots are refused."""
+        if slot is not None and self._config is not None:
+            self._config.slot(slot)
+        measured = "" if metric.startswith(TEST) else metric
+        among, slots, others = runs.comparable(reader, measured, slot=slot, model_names=models)
+        if slots:
+            raise UsageError(
+                f"the runs are of {len(slots)} slots with other data or tasks: {', '.join(slots)}",
+                "runs of one slot",
+                f"add slot={slots[0]!r}",
+            )
+        if others:
+            message = f"{others} runs on other data, task or split than the newest run are left out"
+            warnings.warn(message, stacklevel=4)
+        return among
+
+    def _completed(self, reader: RecordReader, records: list[Record]) -> list[Record]:
+        """Runs with the file of their model and their results on the test, as far as known."""
+        config = self._find()
+        if config is None:
+            return _openable(reader, records)
+        paths = config.paths
+        files = run_models.checkpoints(reader, paths.tuning, paths.registry)
+        tests = run_models.tests(reader)
+        return _openable(
+            reader,
+            [
+                replace(
+                    run,
+                    checkpoint_path=run.checkpoint_path or _text(files.get(run.trial_id)),
+                    metrics={**_measured(run, tests.get(run.trial_id, {})), **run.metrics},
+                )
+                for run in records
+            ],
+        )
 
     def _find(self) -> Config | None:
         """Config of the project, or None if there is none yet."""
@@ -444,6 +548,19 @@ def _inside(root: Path, checkpoint: str | os.PathLike[str]) -> str:
         return text
     path = Path(os.path.abspath(text))  # noqa: PTH100 - symbolic links are kept
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _measured(run: Record, tests: Mapping[str, float]) -> dict[str, float]:
+    """Results on the test in the metrics that the run has on the validation."""
+    return {
+        name: value
+        for name, value in tests.items()
+        if f"val_{name.removeprefix(TEST)}" in run.metrics
+    }
 
 
 def _openable(reader: RecordReader, records: list[Record]) -> list[Record]:

@@ -32,7 +32,7 @@ def compute(dataset: Dataset, which: str, lead: int = 0) -> Floats:
     if name not in dataset.covariates:
         what = f"{spec}: dataset '{dataset.name}' has no covariates '{name}'"
         expected = f"a table [datasets.{dataset.name}.covariates.{name}]; for a frame, "
-        expected += "predict(frame, covariates=...)"
+        expected += f"predict(frame, covariates=...) or a column '{spec[9:-1]}'"
         raise UsageError(what, expected, suggest(name, dataset.covariates))
     covariate = dataset.covariates[name]
     problems = Problems()

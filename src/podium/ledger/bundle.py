@@ -8,7 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
+
 from podium.ledger import schema
+from podium.ledger.chain import CHAINED
 from podium.ledger.ledger import Transaction
 from podium.ledger.pieces import pieces
 from podium.ledger.statements import select, values
@@ -46,6 +49,14 @@ _KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "note": ("subject_id", ("studies", "trials", "candidates")),
 }
 TABLES = tuple(_KEYS)
+
+
+def columns_of(table: str) -> list[sa.Column[Any]]:
+    """Columns of a table in a bundle: without the place of a row in its project and its chain."""
+    local = ["seq", "project_id"]
+    if table in CHAINED:
+        local += ["previous_hash", "hash"]
+    return [column for column in schema.metadata.tables[table].c if column.name not in local]
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ def rows(tx: Transaction, ids: BundleIds, table: str) -> Iterator[dict[str, Any]
     """Rows of one table that belong to a selection, in their order; bytes as base 64."""
     key, wanted = _wanted(tx, ids, table)
     source = schema.metadata.tables[table]
-    columns = [column for column in source.c if column.name not in ("seq", "project_id")]
+    columns = columns_of(table)
     order = [source.c.seq] if "seq" in source.c else list(source.primary_key)
     ordered = sorted(wanted)
     if "seq" in source.c:

@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from podium.errors import DataError
 from podium.evidence import SCHEMA as EVIDENCE
 from podium.hashing import digest, digest_bytes
-from podium.ledger import schema
-from podium.ledger.bundle import ENDED, STORE
+from podium.ledger.bundle import ENDED, STORE, columns_of
 from podium.ledger.record_reader import JSON_COLUMNS
 from podium.manifest import inside, plain
 from podium.study import Study
@@ -37,11 +36,7 @@ def checked(table: str, row: object) -> dict[str, Any]:
     DataError
         The row does not fit a record of this version.
     """
-    columns = {
-        column.name: column
-        for column in schema.metadata.tables[table].c
-        if column.name not in ("seq", "project_id")
-    }
+    columns = {column.name: column for column in columns_of(table)}
     if not isinstance(row, dict):
         raise _refused(table, "a row is not an object")
     unknown = row.keys() - columns.keys()

@@ -17,9 +17,10 @@ from podium.errors import DataError
 from podium.hashing import canonical, new_id
 from podium.ledger import decisions, schema, writes
 from podium.ledger.bundle import TABLES
+from podium.ledger.chain import CHAINED
 from podium.ledger.ledger import Transaction
 from podium.ledger.pieces import pieces
-from podium.ledger.statements import insert_missing, select, value, values
+from podium.ledger.statements import append, insert_missing, select, value, values
 
 Row = dict[str, Any]
 # Columns that hold ids of other rows.
@@ -99,7 +100,8 @@ class _Import:
 
     def put(self, table: str, rows: Sequence[Row]) -> None:
         """Add the rows that are missing."""
-        insert_missing(self.tx, schema.metadata.tables[table], rows)
+        add = append if table in CHAINED else insert_missing
+        add(self.tx, schema.metadata.tables[table], rows)
 
     def put_mapped(self, table: str, rows: Sequence[Row]) -> None:
         """Add rows of new owners; rows stored under their own hash have no owner."""

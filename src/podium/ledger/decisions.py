@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import sqlalchemy as sa
 
 from podium.candidate import Candidate
 from podium.decision import MOVING, Decision, Kind, Stage, require_move
 from podium.errors import ConflictError
-from podium.hashing import canonical, digest
+from podium.hashing import canonical
 from podium.ledger import reads, schema, writes
-from podium.ledger.ledger import Transaction, first_link, now
+from podium.ledger.chain import CHAINED, changed_outside, first_link, row_hash
+from podium.ledger.ledger import Transaction, now
 from podium.ledger.statements import delete, insert, mine, select, update, value
+
+# Built once: every decision runs them, and building them takes longer than running them.
+_NEWEST = sa.select(
+    *(
+        sa.select(table.c.hash)
+        .where(table.c.project_id == sa.bindparam("project"))
+        .order_by(table.c.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+        for table in (schema.metadata.tables[name] for name in ("decision", *CHAINED))
+    )
+)
+_CONTENTS = (
+    sa.select(schema.decision.c.contents)
+    .where(
+        schema.decision.c.project_id == sa.bindparam("project"),
+        schema.decision.c.candidate_id == sa.bindparam("candidate"),
+    )
+    .order_by(schema.decision.c.seq.desc())
+    .limit(1)
+)
 
 
 def register(tx: Transaction, candidate: Candidate, actor: str, *, reason: str = "") -> Candidate:
@@ -59,10 +81,14 @@ def decide(tx: Transaction, decision: Decision) -> Decision:
         The slot's champion or the candidate's stage has changed since the decision was made.
     RefusedError
         The move is not one of the nine allowed ones.
+    DataError
+        The candidate's row, its evidence or the slot's champion was changed outside podium.
     """
-    table = schema.decision.c
-    last = value(tx, table.hash, order=table.seq.desc()) or first_link(tx.project_id)
-    decision = replace(decision, previous_hash=last, contents=_contents(tx, decision))
+    contents = require_unchanged(tx, decision.candidate_id, decision.evidence)
+    newest = tx.execute(_NEWEST, {"project": tx.project_id}).one()
+    last, *ends = (hash_ or first_link(tx.project_id) for hash_ in newest)
+    contents |= dict(zip(CHAINED, ends, strict=True))
+    decision = replace(decision, previous_hash=last, contents=contents)
     if decision.accepted and decision.kind in MOVING:
         _move_heads(tx, decision)
     body = decision.body()
@@ -88,22 +114,29 @@ def _origin(candidate: Candidate) -> str:
     )
 
 
-def _contents(tx: Transaction, decision: Decision) -> dict[str, str]:
-    """Hashes of the rows that a decision refers to, by their ids."""
-    rows = select(tx, schema.candidate, id=[decision.candidate_id])
-    rows += select(tx, schema.evidence, id=decision.evidence)
-    return {row["id"]: row_hash(row) for row in rows}
+def require_unchanged(
+    tx: Transaction, candidate_id: str, evidence_ids: Sequence[str]
+) -> dict[str, str]:
+    """Hashes of a candidate's row and of evidence by id, after a comparison with the record.
 
-
-def row_hash(row: Mapping[str, Any]) -> str:
-    """SHA-256 of a row of the record, without ``seq`` and ``project_id``.
-
-    Parameters
-    ----------
-    row : mapping of column to value
-        Values as stored, JSON columns as text.
+    Raises
+    ------
+    DataError
+        A row differs from its hash, or from the hash that the newest decision about the candidate
+        has for it.
     """
-    return digest({name: v for name, v in row.items() if name not in ("seq", "project_id")})
+    rows = select(tx, schema.candidate, id=candidate_id)
+    rows += select(tx, schema.evidence, id=evidence_ids)
+    hashes = {row["id"]: row_hash(row) for row in rows}
+    known = {row["id"]: row["hash"] for row in rows if "hash" in row}
+    changed = {id_ for id_, hash_ in known.items() if hashes[id_] != hash_}
+    about = {"project": tx.project_id, "candidate": candidate_id}
+    before = json.loads(tx.execute(_CONTENTS, about).scalar() or "{}")
+    changed |= {id_ for id_ in hashes if before.get(id_, hashes[id_]) != hashes[id_]}
+    if changed:
+        ids = ", ".join(sorted(changed))
+        raise changed_outside(f"{ids}, on which decisions about {candidate_id} rest,")
+    return hashes
 
 
 def _move_heads(tx: Transaction, decision: Decision) -> None:

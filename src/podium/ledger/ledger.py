@@ -44,11 +44,6 @@ def now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def first_link(project_id: str) -> str:
-    """``previous_hash`` of a project's first decision."""
-    return digest(["podium", project_id])
-
-
 class Transaction:
     """A read or write transaction of a ledger; code outside the ledger only passes it on."""
 
@@ -71,6 +66,8 @@ class Ledger:
     root : Path
         The project's folder; relative SQLite paths start there.
     project_id, project_name : str
+    before_new : callable, optional
+        Called before the project's record is created; an error of it prevents that.
 
     Raises
     ------
@@ -83,8 +80,15 @@ class Ledger:
         PostgreSQL's driver is not installed.
     """
 
-    def __init__(self, url: str, root: Path, project_id: str, project_name: str) -> None:
-        self.project_id = project_id
+    def __init__(
+        self,
+        url: str,
+        root: Path,
+        project_id: str,
+        project_name: str,
+        before_new: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.project_id, self._before_new = project_id, before_new
         # Template of MLflow run names set by the current command.
         self.run_name = ""
         place = _parsed(url, root)
@@ -178,14 +182,16 @@ class Ledger:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": turn})
 
     def _open(self, project_name: str) -> None:
-        if self.is_sqlite:
-            _require_own(Path(self.place))
+        if self.is_sqlite and not _has_tables(Path(self.place)):
+            # Before SQLite creates the file.
+            self._before_new()
         try:
             with self.transaction() as tx:
                 self._upgrade(tx.connection)
                 project = schema.project
                 own = project.c.project_id == self.project_id
                 if tx.execute(sa.select(project.c.name).where(own)).first() is None:
+                    self._before_new()
                     row = {"project_id": self.project_id, "name": project_name}
                     tx.execute(project.insert().values(**row, created_at=now()))
         except sa.exc.DatabaseError as error:
@@ -207,7 +213,7 @@ class Ledger:
             )
             return
         # Records from before the first release have version 1 too, but lack this column.
-        if "inputs" not in {column["name"] for column in inspected.get_columns("receipt")}:
+        if "hash" not in {column["name"] for column in inspected.get_columns("test_look")}:
             raise DataError(
                 f"{self.place} was made before podium's first release",
                 f"a record of schema version {schema.VERSION}",
@@ -288,10 +294,10 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
             time.sleep(0.02)
 
 
-def _require_own(path: Path) -> None:
-    """Refuse a file that is not podium's, before anything is written to it."""
+def _has_tables(path: Path) -> bool:
+    """Whether a file holds a record; a file that is not podium's is refused before any write."""
     if not path.is_file() or not path.stat().st_size:
-        return
+        return False
     # ``immutable`` makes no further files, but ignores a log that is not yet merged.
     has_log = path.with_name(path.name + "-wal").exists()
     mode = "mode=ro" if has_log else "immutable=1"
@@ -301,11 +307,12 @@ def _require_own(path: Path) -> None:
             tables = {name for (name,) in rows}
     except sqlite3.OperationalError:
         # Another process is making the file; the first transaction waits for it.
-        return
+        return True
     except sqlite3.DatabaseError as error:
         raise failures.unreadable(path, error) from None
     if "schema_version" not in tables:
         _require_none(path, tables)
+    return bool(tables)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

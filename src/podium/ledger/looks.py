@@ -12,7 +12,7 @@ from podium.arrays import Ints
 from podium.candidate import Candidate
 from podium.ledger import schema
 from podium.ledger.ledger import Transaction, now
-from podium.ledger.statements import insert, select_everywhere, value
+from podium.ledger.statements import append, select_everywhere, value
 from podium.ledger.writes import put_array
 
 # Two looks are at the same test if they share more than this part of the smaller one's samples.
@@ -67,7 +67,7 @@ def count_look(
             "place": place,
             "created_at": now(),
         }
-        insert(tx, schema.test_look, [row])
+        append(tx, schema.test_look, [row])
     return place
 
 

@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from podium.candidate import Candidate
-from podium.decision import Kind
+from podium.decision import Kind, Stage
 from podium.errors import NotFoundError
 from podium.evidence import SCHEMA, Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger import schema
+from podium.ledger.chain import changed_outside, row_hash
 from podium.ledger.ledger import Transaction
 from podium.ledger.statements import (
     fields,
@@ -245,27 +246,34 @@ def evidence_of(tx: Transaction, candidate_id: str) -> dict[str, Evidence]:
     Evidence about another artefact, or of an older schema, does not count.
     """
     own_hash = mine(tx, schema.candidate.c.artifact_hash, id=candidate_id).scalar_subquery()
-    columns, order = fields(schema.evidence, Evidence), schema.evidence.c.seq
+    table = schema.evidence
     rows = select(
-        tx, columns, order=order, candidate_id=candidate_id, artifact_hash=own_hash, schema=SCHEMA
+        tx,
+        table,
+        order=table.c.seq,
+        candidate_id=candidate_id,
+        artifact_hash=own_hash,
+        schema=SCHEMA,
     )
     return {row["kind"]: _evidence(row) for row in rows}
 
 
 def evidence_by_id(tx: Transaction, ids: Sequence[str]) -> list[Evidence]:
     """Evidence with these ids, in the order in which it was appended."""
-    columns = fields(schema.evidence, Evidence)
-    rows = select(tx, columns, order=schema.evidence.c.seq, id=ids)
+    rows = select(tx, schema.evidence, order=schema.evidence.c.seq, id=ids)
     return [_evidence(row) for row in rows]
 
 
 def _evidence(row: Mapping[str, Any]) -> Evidence:
+    if row_hash(row) != row["hash"]:
+        raise changed_outside(f"evidence {row['id']}")
     scalars = {
         name: Scalar(nan_if_null(number), unit, direction)
         for name, (number, unit, direction) in json.loads(row["scalars"]).items()
     }
     decoded = {name: json.loads(row[name]) for name in ("series", "notes")}
-    return Evidence(**{**row, **decoded, "scalars": scalars})
+    plain = {name: row[name] for name in Evidence.__dataclass_fields__}
+    return Evidence(**{**plain, **decoded, "scalars": scalars})
 
 
 def champion_before(tx: Transaction, candidate_id: str) -> str | None:
@@ -293,9 +301,40 @@ def stage_of(tx: Transaction, candidate_id: str) -> str | None:
     return value(tx, schema.stage.c.stage, candidate_id=candidate_id)
 
 
+_CHAMPION, _DECISION = schema.champion.c, schema.decision.c
+# Built once: every promotion runs it, and building it takes longer than running it.
+_HOLDER = (
+    sa.select(_CHAMPION.candidate_id, _DECISION.id)
+    .outerjoin_from(
+        schema.champion,
+        schema.decision,
+        sa.and_(
+            _DECISION.project_id == _CHAMPION.project_id,
+            _DECISION.id == _CHAMPION.decision_id,
+            _DECISION.candidate_id == _CHAMPION.candidate_id,
+            _DECISION.to_stage == Stage.CHAMPION,
+            _DECISION.accepted == 1,
+        ),
+    )
+    .where(_CHAMPION.project_id == sa.bindparam("project"), _CHAMPION.slot == sa.bindparam("slot"))
+)
+
+
 def champion_of(tx: Transaction, slot: str) -> str | None:
-    """Candidate that holds a slot, or None."""
-    return value(tx, schema.champion.c.candidate_id, slot=slot)
+    """Candidate that holds a slot, or None.
+
+    Raises
+    ------
+    DataError
+        No decision on record made it champion.
+    """
+    row = tx.execute(_HOLDER, {"project": tx.project_id, "slot": slot}).first()
+    if row is None:
+        return None
+    candidate_id, decision_id = row
+    if decision_id is None:
+        raise changed_outside(f"the champion of {slot}, {candidate_id},")
+    return str(candidate_id)
 
 
 def of_slot(slot: str) -> list[sa.ColumnElement[bool]]:

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from podium.config import without_password
 from podium.errors import DataError, NotFoundError, UsageError, suggest
@@ -52,6 +52,8 @@ LOOKS = (
     "(SELECT t.*, l.study_id, l.phase, l.number, l.seq AS look FROM study_trial l JOIN trial t "
     "ON t.project_id = l.project_id AND t.id = l.trial_id) AS looks"
 )
+# A SELECT with question marks, and its parameters.
+Query: TypeAlias = tuple[str, Sequence[object]]
 _FREE_TEXT = [(kind, "notes") for kind in ("trials", "trial", LOOKS)]
 _OF_SLOT = {
     "trials": "t.id IN (SELECT l.trial_id FROM study_trial l JOIN study s "
@@ -69,14 +71,24 @@ _RESULT = (
 class _Sqlite:
     """SQL of SQLite; :class:`_Postgres` has the same methods."""
 
-    contains = "instr({}, ?) > 0"
+    contains, name = "instr({}, ?) > 0", "sqlite"
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, root: Path) -> None:
+        self.path, self.root = path, root
 
     def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
         """Rows of a SELECT."""
-        return champions.rows(self.path, sql, parameters)
+        return self.snapshot([(sql, parameters)])[0]
+
+    def snapshot(self, queries: Sequence[Query]) -> list[list[dict[str, Any]]]:
+        """Rows of several SELECTs at one moment."""
+        champions.require_record(self.path, self.root)
+        return champions.snapshot(self.path, queries)
+
+    def triggers(self) -> dict[str, str]:
+        """Statement of each trigger by name."""
+        sql = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        return {row["name"]: row["sql"] for row in self.rows(sql, ())}
 
     def columns(self, table: str) -> list[str]:
         """Names of a table's columns in their order."""
@@ -96,7 +108,7 @@ class _Sqlite:
 class _Postgres:
     """SQL of PostgreSQL, and its connection."""
 
-    contains = "strpos(({})::text, ?) > 0"
+    contains, name = "strpos(({})::text, ?) > 0", "postgresql"
 
     def __init__(self, url: str) -> None:
         self.url = "postgresql://" + url.partition("://")[2]
@@ -105,19 +117,25 @@ class _Postgres:
         self._owner, self._lock = 0, threading.Lock()
 
     def rows(self, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+        return self.snapshot([(sql, parameters)])[0]
+
+    def snapshot(self, queries: Sequence[Query]) -> list[list[dict[str, Any]]]:
         try:
             import psycopg
         except ImportError:
             raise failures.no_driver() from None
-        plain = sql.replace("%", "%%").replace("?", "%s").encode()
+        plain = [
+            (sql.replace("%", "%%").replace("?", "%s").encode(), parameters)
+            for sql, parameters in queries
+        ]
         try:
             try:
-                return self._execute(plain, parameters)
+                return self._execute(plain)
             except psycopg.OperationalError:
                 if self._connection is None or not self._connection.closed:
                     raise
                 # The server was restarted since the last statement.
-                return self._execute(plain, parameters)
+                return self._execute(plain)
         except psycopg.errors.UndefinedTable:
             raise NotFoundError("this database has no record yet", fix="run: podium run") from None
         except psycopg.errors.UndefinedColumn as error:
@@ -140,15 +158,29 @@ class _Postgres:
         except psycopg.Error as error:
             raise failures.of_postgresql(error, self.place) from None
 
-    def _execute(self, plain: bytes, parameters: Sequence[object]) -> list[dict[str, Any]]:
+    def _execute(
+        self, queries: Sequence[tuple[bytes, Sequence[object]]]
+    ) -> list[list[dict[str, Any]]]:
         with self._lock:
             connection = self._connected()
             with connection.transaction():
-                return connection.execute(plain, parameters).fetchall()
+                return [connection.execute(*query).fetchall() for query in queries]
+
+    def triggers(self) -> dict[str, str]:
+        """Body of the function that each active trigger calls, by the trigger's name."""
+        rows = self.rows(
+            "SELECT t.tgname AS name, p.prosrc AS body FROM pg_trigger t "
+            "JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = current_schema() AND t.tgenabled IN ('O', 'A')",
+            (),
+        )
+        return {row["name"]: row["body"] for row in rows}
 
     def _connected(self) -> Connection[dict[str, Any]]:
         """The reader's one connection, kept because making it costs more than most statements."""
         import psycopg
+        from psycopg import IsolationLevel
         from psycopg.conninfo import conninfo_to_dict
         from psycopg.rows import dict_row
 
@@ -158,7 +190,7 @@ class _Postgres:
             if "PGCONNECT_TIMEOUT" not in os.environ:
                 options.setdefault("connect_timeout", failures.CONNECT_SECONDS)
             new = psycopg.connect(**options, autocommit=True, row_factory=dict_row)
-            new.read_only = True
+            new.read_only, new.isolation_level = True, IsolationLevel.REPEATABLE_READ
             weakref.finalize(self, _close, new, os.getpid())
             self._connection, self._owner = new, os.getpid()
         return self._connection
@@ -220,7 +252,7 @@ class RecordReader:
         self.path: Path | None = None
         if url.startswith(champions.SCHEME):
             self.path = root / url.removeprefix(champions.SCHEME)
-            self._database: _Sqlite | _Postgres = _Sqlite(self.path)
+            self._database: _Sqlite | _Postgres = _Sqlite(self.path, root)
         elif url.partition("://")[0] in ("postgresql", "postgresql+psycopg"):
             self._database = _Postgres(url)
         else:
@@ -230,8 +262,13 @@ class RecordReader:
     def exists(self) -> bool:
         """Whether there is a record to read."""
         if self.path is not None:
-            return self.path.is_file()
+            return self.path.is_file() and self.path.stat().st_size > 0
         return bool(self._database.columns("schema_version"))
+
+    @property
+    def begun(self) -> bool:
+        """Whether the database has a record of the project."""
+        return self.exists and bool(self._database.columns("project") and self.first("project"))
 
     def version(self) -> int:
         """Version of the record's schema."""
@@ -243,6 +280,14 @@ class RecordReader:
         [row, *_] = self.query("PRAGMA integrity_check")
         [answer] = row.values()
         return "" if answer == "ok" else str(answer)
+
+    def triggers(self) -> tuple[str, dict[str, str]]:
+        """Name of the database's dialect, and the definition of each trigger by name."""
+        return self._database.name, self._database.triggers()
+
+    def snapshot(self, *queries: Query) -> list[list[dict[str, Any]]]:
+        """Rows of several SELECTs at one moment, JSON columns as text."""
+        return self._database.snapshot(queries)
 
     def query(self, sql: str, *parameters: object) -> list[dict[str, Any]]:
         """Rows of a SELECT whose parameters are written as question marks."""
@@ -298,10 +343,15 @@ class RecordReader:
             raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
         return np.frombuffer(row["data"], dtype=np.dtype(row["dtype"]))
 
+    def sequence(self) -> int:
+        """Number of the newest decision; 0 if there is none."""
+        rows = self.query(champions.SEQUENCE, self.project_id)
+        return int(rows[0]["seq"]) if rows else 0
+
     def champions(self) -> dict[str, Champion]:
-        """Champions by slot."""
+        """Champions by slot, after a comparison with the decisions that made them."""
         rows = self.query(champions.HOLDERS, self.project_id)
-        return {row["slot"]: Champion(**row) for row in rows}
+        return {row["slot"]: Champion(**champions.champion_facts(row)) for row in rows}
 
     def rows(
         self,

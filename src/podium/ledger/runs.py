@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podium.ledger import trial_facts
+from podium.ledger import run_models, trial_facts
 from podium.ledger.notes import note_line, notes_of
 from podium.ledger.record_reader import RecordReader
 from podium.record import Record, finite, nan_if_null
@@ -25,11 +25,89 @@ _FROM = f"FROM trial t {_WITH_CODE}"
 # A run is a complete trial with a run id.
 _NAMED = "t.run_id IS NOT NULL AND t.state = 'complete'"
 _IS_RUN = f"t.project_id = ? AND {_NAMED}"
+_OF_SLOT = (
+    "SELECT l.trial_id FROM study_trial l JOIN study s ON s.project_id = l.project_id "
+    "AND s.id = l.study_id WHERE l.project_id = ? AND s.slot = ?"
+)
 
 
-def runs(reader: RecordReader, model_names: Sequence[str] | None = None) -> list[Record]:
-    """Every complete run, oldest first."""
+@dataclass(frozen=True)
+class Among:
+    """Condition on the trials of a query, and its parameters."""
+
+    sql: str = ""
+    values: tuple[str, ...] = ()
+
+
+ALL = Among()
+
+
+def comparable(
+    reader: RecordReader,
+    metric: str = "",
+    *,
+    slot: str | None = None,
+    model_names: Sequence[str] | None = None,
+) -> tuple[Among, list[str], int]:
+    """Runs that may be ranked together: those with the data, task and split of the newest one.
+
+    Logged and imported runs have none of these and count as comparable.
+
+    Parameters
+    ----------
+    metric : str
+        Only runs that have it; empty: all.
+    slot : str, optional
+        Only runs of this slot.
+
+    Returns
+    -------
+    Among
+        Condition of these runs.
+    list of str
+        Slots of the runs, if more than one and with different data, task or split; else empty.
+    int
+        Number of other runs.
+    """
     where, values = _of_models(model_names)
+    of_slot = Among()
+    if slot is not None:
+        of_slot = Among(f" AND t.id IN ({_OF_SLOT})", (reader.project_id, slot))
+    has = ""
+    if metric:
+        has = (
+            " AND EXISTS (SELECT 1 FROM result r WHERE r.project_id = t.project_id "
+            "AND r.trial_id = t.id AND r.metric = ?)"
+        )
+    sql = (
+        "SELECT s.slot, t.dataset_fingerprint, t.task_hash, t.split_hash, max(t.seq) AS newest, "
+        "count(*) AS runs FROM trial t "
+        "JOIN study_trial l ON l.project_id = t.project_id AND l.trial_id = t.id "
+        "JOIN study s ON s.project_id = l.project_id AND s.id = l.study_id "
+        f"WHERE {_IS_RUN} AND t.task_hash <> ''{where}{of_slot.sql}{has} "
+        "GROUP BY s.slot, t.dataset_fingerprint, t.task_hash, t.split_hash ORDER BY newest"
+    )
+    named = (*values, *of_slot.values, *((metric,) if metric else ()))
+    rows = reader.query(sql, reader.project_id, *named)
+    if slot is not None:
+        rows = [row for row in rows if row["slot"] == slot]
+    keys = ("dataset_fingerprint", "task_hash", "split_hash")
+    grounds = [tuple(row[key] for key in keys) for row in rows]
+    if len(set(grounds)) < 2:
+        return of_slot, [], 0
+    newest = grounds[-1]
+    others = [row for row, ground in zip(rows, grounds, strict=True) if ground != newest]
+    slots = sorted({row["slot"] for row in rows})
+    same = " AND ".join(f"t.{key} = ?" for key in keys)
+    among = Among(f"{of_slot.sql} AND (t.task_hash = '' OR {same})", (*of_slot.values, *newest))
+    return among, slots if len(slots) > 1 else [], sum(row["runs"] for row in others)
+
+
+def runs(
+    reader: RecordReader, model_names: Sequence[str] | None = None, among: Among = ALL
+) -> list[Record]:
+    """Every complete run, oldest first."""
+    where, values = _of_models(model_names, among=among)
     sql = f"SELECT {_COLUMNS} {_FROM} WHERE {_IS_RUN}{where} ORDER BY t.seq"
     return _records(reader, reader.query(sql, reader.project_id, *values))
 
@@ -41,9 +119,10 @@ def top(
     *,
     minimize: bool,
     model_names: Sequence[str] | None = None,
+    among: Among = ALL,
 ) -> list[Record]:
     """The best runs by one metric, best first; NaN, infinite and missing values never win."""
-    where, values = _of_models(model_names, "r")
+    where, values = _of_models(model_names, "r", among)
     way = "ASC" if minimize else "DESC"
     sql = (
         f"SELECT {_COLUMNS} {_FROM_RESULTS} {_WITH_CODE} WHERE r.project_id = ? AND r.metric = ? "
@@ -55,10 +134,13 @@ def top(
 
 
 def table(
-    reader: RecordReader, metrics: Sequence[str], model_names: Sequence[str] | None = None
+    reader: RecordReader,
+    metrics: Sequence[str],
+    model_names: Sequence[str] | None = None,
+    among: Among = ALL,
 ) -> list[dict[str, Any]]:
     """Run id, model and these metrics of every complete run, oldest first; missing values: NaN."""
-    where, values = _of_models(model_names)
+    where, values = _of_models(model_names, among=among)
     columns = "t.id, t.run_id, t.family AS model_name"
     sql = f"SELECT {columns} FROM trial t WHERE {_IS_RUN}{where} ORDER BY t.seq"
     rows = reader.query(sql, reader.project_id, *values)
@@ -71,14 +153,15 @@ def table(
 
 
 def impact(
-    reader: RecordReader, model_name: str, hyperparam: str, metric: str
+    reader: RecordReader, model_name: str, hyperparam: str, metric: str, among: Among = ALL
 ) -> list[dict[str, Any]]:
     """Hyperparameter and metric of every complete run of a model that has the hyperparameter.
 
     Sorted by the hyperparameter, numbers before texts.
     """
-    sql = f"SELECT t.id, t.run_id, t.config FROM trial t WHERE {_IS_RUN} AND t.family = ?"
-    rows = reader.query(sql, reader.project_id, model_name)
+    where, values = _of_models([model_name], among=among)
+    sql = f"SELECT t.id, t.run_id, t.config FROM trial t WHERE {_IS_RUN}{where}"
+    rows = reader.query(sql, reader.project_id, *values)
     measured = _values(reader, metric)
     pairs = []
     for row in rows:
@@ -137,14 +220,20 @@ def _values(reader: RecordReader, metric: str) -> dict[str, float]:
     """Results of a metric, by trial."""
     sql = "SELECT trial_id, value FROM result WHERE project_id = ? AND metric = ?"
     rows = reader.query(sql, reader.project_id, metric)
-    return {row["trial_id"]: nan_if_null(row["value"]) for row in rows}
+    known = {row["trial_id"]: nan_if_null(row["value"]) for row in rows}
+    if not metric.startswith(run_models.TEST):
+        return known
+    of_test = run_models.tests(reader).items()
+    return {id_: results[metric] for id_, results in of_test if metric in results} | known
 
 
-def _of_models(model_names: Sequence[str] | None, table: str = "t") -> tuple[str, tuple[str, ...]]:
+def _of_models(
+    model_names: Sequence[str] | None, table: str = "t", among: Among = ALL
+) -> tuple[str, tuple[str, ...]]:
     if model_names is None:
-        return "", ()
+        return among.sql, among.values
     marks = ",".join("?" * len(model_names)) or "NULL"
-    return f" AND {table}.family IN ({marks})", tuple(model_names)
+    return f" AND {table}.family IN ({marks}){among.sql}", (*model_names, *among.values)
 
 
 def _records(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> list[Record]:

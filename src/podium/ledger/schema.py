@@ -235,9 +235,9 @@ evidence = _table(
     *_texts("id", "kind", "candidate_id", "artifact_hash", "dataset_fingerprint"),
     *_texts("split_hash", "producer", "producer_version"),
     _integer("schema"),
-    *_texts("scalars", "series", "notes", "created_at"),
+    *_texts("scalars", "series", "notes", "created_at", "previous_hash", "hash"),
     sa.Index("evidence_by_candidate", "project_id", "candidate_id", "kind"),
-    unique=[["id"]],
+    unique=[["id"], ["previous_hash"]],
 )
 test_look = _table(
     # Looks of candidates at sealed tests. The samples are a blob of their hashes: looks are counted
@@ -246,8 +246,9 @@ test_look = _table(
     *_texts("dataset", "interval_from", "interval_to", "candidate_id"),
     *_texts("artifact_hash", "samples_hash"),
     _integer("place"),
-    _text("created_at"),
+    *_texts("created_at", "previous_hash", "hash"),
     sa.Index("test_look_by_artifact", "artifact_hash", "samples_hash"),
+    unique=[["previous_hash"]],
 )
 forecast = _table(
     # Forecasts of candidates, never changed when bars are revised later.
@@ -279,8 +280,10 @@ decision = _table(
     *_texts("actor", "reason"),
     _text("expected_champion", null=True),
     *_texts("policy", "policy_hash", "verdicts", "evidence"),
-    # SHA-256 of the candidate's row and of each evidence row, by id.
+    # SHA-256 of the candidate's row and of each evidence row by id, and of the newest evidence and
+    # look by the name of their table.
     *_texts("contents", "created_at", "previous_hash", "hash"),
+    sa.Index("decision_by_candidate", "project_id", "candidate_id"),
     unique=[["id"], ["previous_hash"]],
 )
 
@@ -299,49 +302,55 @@ stage = _keyed(
 APPEND_ONLY = ("decision", "evidence", "test_look", "note", "forecast", "shadow", "baseline")
 
 
-def _ddl(statement: str) -> sa.DDL:
-    return sa.DDL(statement)  # type: ignore[no-untyped-call]
+# Body of the function that PostgreSQL's triggers call.
+REFUSAL = " BEGIN RAISE EXCEPTION 'podium: % is append-only', TG_TABLE_NAME; END "
 
 
-def _triggers(table: str) -> list[sa.DDL]:
-    """Triggers of both databases that refuse changes and deletions of rows."""
-    statements = [
-        _ddl(
-            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, 'podium: {table} is append-only'); END"
-        ).execute_if(dialect="sqlite")
-        for verb in ("UPDATE", "DELETE")
-    ]
-    statements.append(
-        _ddl(
-            "CREATE OR REPLACE FUNCTION podium_append_only() RETURNS trigger AS $$ BEGIN "
-            "RAISE EXCEPTION 'podium: %% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
-        ).execute_if(dialect="postgresql")
-    )
-    # TRUNCATE fires statement triggers only.
-    statements += [
-        _ddl(
-            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-            f"FOR EACH {each} EXECUTE FUNCTION podium_append_only()"
-        ).execute_if(dialect="postgresql")
-        for verb, each in (("UPDATE", "ROW"), ("DELETE", "ROW"), ("TRUNCATE", "STATEMENT"))
-    ]
+def triggers(dialect: str) -> dict[str, str]:
+    """Statements of the triggers that refuse changes and deletions of rows, by trigger name."""
+    verbs = {"UPDATE": "FOR EACH ROW ", "DELETE": "FOR EACH ROW "}
+    if dialect == "sqlite":
+        refuse = "BEGIN SELECT RAISE(ABORT, 'podium: {} is append-only'); END"
+        verbs = dict.fromkeys(verbs, "")
+    else:
+        refuse = "EXECUTE FUNCTION podium_append_only()"
+        # TRUNCATE fires statement triggers only.
+        verbs["TRUNCATE"] = "FOR EACH STATEMENT "
+    statements = {
+        f"{table}_no_{verb.lower()}": f"CREATE TRIGGER {table}_no_{verb.lower()} "
+        f"BEFORE {verb} ON {table} {each}{refuse.format(table)}"
+        for table in APPEND_ONLY
+        for verb, each in verbs.items()
+    }
+    if dialect == "sqlite":
+        # INSERT OR REPLACE deletes in SQLite without firing delete triggers.
+        statements |= {
+            f"{table}_no_replace": f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {_same_row(metadata.tables[table])}) "
+            f"{refuse.format(table)}"
+            for table in APPEND_ONLY
+        }
     return statements
 
 
-def _no_replace(table: sa.Table) -> sa.DDL:
-    """Trigger against INSERT OR REPLACE, which deletes in SQLite without firing delete triggers."""
+def _same_row(table: sa.Table) -> str:
+    """Condition that a row has a key of the new row."""
     unique = [c for c in table.constraints if isinstance(c, sa.UniqueConstraint)]
     keys = [["seq"], *sorted([column.name for column in key.columns] for key in unique)]
-    same = " OR ".join("(" + " AND ".join(f"{k} = NEW.{k}" for k in key) + ")" for key in keys)
-    return _ddl(
-        f"CREATE TRIGGER {table.name}_no_replace BEFORE INSERT ON {table.name} "
-        f"WHEN EXISTS (SELECT 1 FROM {table.name} WHERE {same}) "
-        f"BEGIN SELECT RAISE(ABORT, 'podium: {table.name} is append-only'); END"
-    ).execute_if(dialect="sqlite")
+    return " OR ".join("(" + " AND ".join(f"{k} = NEW.{k}" for k in key) + ")" for key in keys)
 
 
-for _name in APPEND_ONLY:
-    _table_of = metadata.tables[_name]
-    for _statement in (_no_replace(_table_of), *_triggers(_name)):
-        sa.event.listen(_table_of, "after_create", _statement)
+def _listen(dialect: str, statement: str) -> None:
+    # DDL formats its statement with %.
+    ddl = sa.DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
+    sa.event.listen(metadata, "after_create", ddl.execute_if(dialect=dialect))
+
+
+_listen(
+    "postgresql",
+    "CREATE OR REPLACE FUNCTION podium_append_only() RETURNS trigger "
+    f"AS $${REFUSAL}$$ LANGUAGE plpgsql",
+)
+for _dialect in ("sqlite", "postgresql"):
+    for _statement in triggers(_dialect).values():
+        _listen(_dialect, _statement)

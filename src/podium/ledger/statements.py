@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from podium.ledger.chain import first_link, row_hash
 from podium.ledger.ledger import Transaction
 from podium.ledger.pieces import in_pieces, is_many
 
@@ -141,6 +142,17 @@ def insert(tx: Transaction, table: sa.Table, new: Iterable[Mapping[str, Any]]) -
     """Insert rows."""
     if rows := [{**row, "project_id": tx.project_id} for row in new]:
         tx.execute(table.insert(), rows)
+
+
+def append(tx: Transaction, table: sa.Table, new: Iterable[Mapping[str, Any]]) -> None:
+    """Append rows to a chained table: each gets the hash of the row before it and its own."""
+    newest, rows = value(tx, table.c.hash, order=table.c.seq.desc()), []
+    last = newest or first_link(tx.project_id)
+    for row in new:
+        linked = {**row, "previous_hash": last}
+        last = row_hash(linked)
+        rows.append({**linked, "hash": last})
+    insert(tx, table, rows)
 
 
 def insert_missing(tx: Transaction, table: sa.Table, new: Iterable[Mapping[str, Any]]) -> None:

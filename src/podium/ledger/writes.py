@@ -19,7 +19,16 @@ from podium.evidence import SCHEMA, Evidence
 from podium.hashing import canonical, digest, digest_bytes, new_id
 from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Transaction, now
-from podium.ledger.statements import delete, insert, insert_missing, select, update, value, values
+from podium.ledger.statements import (
+    append,
+    delete,
+    insert,
+    insert_missing,
+    select,
+    update,
+    value,
+    values,
+)
 from podium.own import Files
 from podium.record import part_of
 from podium.sequences import Sequences
@@ -480,7 +489,7 @@ def put_evidence(tx: Transaction, evidence: Evidence) -> None:
         "series": canonical(evidence.series),
         "notes": canonical(evidence.notes),
     }
-    insert(tx, schema.evidence, [row])
+    append(tx, schema.evidence, [row])
 
 
 def _json_real(value: float) -> float | str | None:

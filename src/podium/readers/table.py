@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from podium import registry
+from podium.arrays import Floats
 from podium.dataset import Dataset
 from podium.errors import DataError
 from podium.readers import _bars
 from podium.readers._bars import Inspection, LazyTable
-from podium.readers._columns import find_layout
+from podium.readers._columns import Layout, find_layout
 from podium.readers._findings import problems
 from podium.readers._frame import FrameTable
 from podium.readers._options import ReadOptions
+from podium.readers._series import split, to_utc
+from podium.readers._times import parse
 
 
 def read(
@@ -65,13 +70,70 @@ def tickers_of(frame: pd.DataFrame, *, name: str, **options: Any) -> list[str]:
     DataError
         The columns are not those of bars.
     """
-    table = FrameTable.of(frame, f"dataset '{name}'")
-    where = table.source.name
-    settings = ReadOptions(**options)
-    layout, missing = find_layout(table.names, settings, tickers=(), adjust=None, where=where)
-    if layout is None:
-        raise DataError.of(problems(missing))
+    table, layout = _layout(frame, name, ReadOptions(**options))
     if layout.kind == "wide":
         return list(layout.fields)
     codes = table.load((), layout.ticker, ()).ticker
     return codes.names if codes else []
+
+
+def columns_of(
+    frame: pd.DataFrame, columns: Sequence[str], dataset: Dataset, **options: Any
+) -> Mapping[str, Floats]:
+    """Values of further number columns at each bar of a dataset that was read from the frame.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Columns of a long frame, or of a frame of one ticker.
+
+    Returns
+    -------
+    mapping of str to (T, S) float
+        NaN where a cell is empty or a bar has no row.
+
+    Raises
+    ------
+    DataError
+        The frame lacks a column, or has tickers side by side.
+    """
+    settings = ReadOptions(**options)
+    table, layout = _layout(frame, dataset.name, settings)
+    missing = [name for name in columns if name not in table.names]
+    if layout.kind == "wide" or missing:
+        found = "has its tickers side by side" if layout.kind == "wide" else "lacks"
+        raise DataError(
+            f"{table.source.name} {found} {', '.join(missing)}".strip(),
+            f"one row per ticker and bar with columns {', '.join(columns)}",
+        )
+    further = replace(layout, fields={"": {name: name for name in columns}})
+    loaded = table.load(layout.times, layout.ticker, columns)
+    stamps = parse(loaded, table.source, settings.date_format)
+    values = {name: np.full((len(dataset), len(dataset.tickers)), np.nan) for name in columns}
+    times = dataset.times.astype("datetime64[s]").astype(np.int64)
+    parts = split(
+        loaded,
+        stamps,
+        further,
+        [table.source],
+        ticker=dataset.tickers[0],
+        tickers=dataset.tickers,
+        absent=(),
+    )
+    for part in parts:
+        series, _ = to_utc(part, dataset.timeframe, settings.timezone, settings.stamp)
+        rows = np.minimum(np.searchsorted(times, series.times), len(times) - 1)
+        known, column = times[rows] == series.times, dataset.tickers.index(part.ticker)
+        for name in columns:
+            values[name][rows[known], column] = series.values[name][known]
+    return values
+
+
+def _layout(frame: pd.DataFrame, name: str, settings: ReadOptions) -> tuple[FrameTable, Layout]:
+    """A frame's table of bars and its layout; raises DataError where it has none."""
+    table = FrameTable.of(frame, f"dataset '{name}'")
+    where = table.source.name
+    layout, missing = find_layout(table.names, settings, tickers=(), adjust=None, where=where)
+    if layout is None:
+        raise DataError.of(problems(missing))
+    return table, layout

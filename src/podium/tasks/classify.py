@@ -170,12 +170,16 @@ class ClassData(TaskData):
         return "samples" if self.dataset.groups is None else "groups"
 
     def facts(self, config: Config) -> Mapping[str, Any]:
-        """Features, classes and steps of the samples."""
+        """Features, classes and steps of the samples, and the range of lengths if they differ."""
         del config
+        lengths, steps = self.dataset.lengths, self.dataset.x.shape[1]
+        shortest = int(lengths.min())
         return {
             "feature_names": self.dataset.feature_names,
             "class_names": self.dataset.class_names,
-            "steps": self.dataset.x.shape[1],
+            "steps": steps,
+            # Later inputs need the steps of each sample.
+            **({"lengths": [shortest, int(lengths.max())]} if shortest < steps else {}),
         }
 
     def seen(self) -> Mapping[str, NDArray[np.int64]]:

@@ -18,6 +18,7 @@ from podium.cli import options
 from podium.cli.options import CliContext
 from podium.cli.output import Output
 from podium.config import Config
+from podium.decision import AUTOMATIC
 from podium.ledger.notes import note_line, notes_of
 from podium.ledger.record_reader import RecordReader
 from podium.render.table import counted
@@ -211,4 +212,5 @@ def _why(decision: Mapping[str, Any], *, full: bool) -> str:
         findings.append(f"{counted(len(verdicts) - len(shown), 'gate')} passed")
     if decision["kind"] == "waive":
         return f"{reason} ({'; '.join(findings)})"
-    return "; ".join(findings) or reason
+    typed = [] if reason in AUTOMATIC and findings else [reason]
+    return "; ".join([*typed, *findings])

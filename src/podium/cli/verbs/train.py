@@ -34,7 +34,11 @@ from podium.cli.verbs._search import named_values
 @click.option("--best", is_flag=True, help="Start from the best config of the newest search.")
 @click.option("--seed", type=click.IntRange(0), help="[default: tune.seed]")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "mps", "auto"]), default="cpu")
-@click.option("--resume", is_flag=True, help="Continue from last.pt of the output folder.")
+@click.option(
+    "--resume/--restart",
+    default=None,
+    help="Continue from last.pt of the output folder, or not.  [default: if interrupted]",
+)
 @click.option("--data-version", default="", help="For the run's name.  [default: the dataset]")
 @click.option("--model-tag", default="", help="For the run's name.  [default: the family]")
 @click.option("--notes", default="", help="A text stored with the run.")
@@ -53,7 +57,7 @@ def command(
     best: bool,
     seed: int | None,
     device: str,
-    resume: bool,
+    resume: bool | None,
     data_version: str,
     model_tag: str,
     notes: str,
@@ -62,7 +66,7 @@ def command(
     """Train FAMILY once on a slot's samples; the result is a candidate in development.
 
     Without a slot that classifies, the files become a dataset and a slot in podium.toml. The same
-    training again trains nothing new; --resume continues an interrupted one.
+    training again trains nothing new; an interrupted one continues, and --restart begins anew.
     """
     from podium.steps.candidates.train import TrainingRequest, declared, train
     from podium.steps.trials.baselines import label_of

@@ -16,7 +16,6 @@ from podium.errors import DataError, PodiumError
 from podium.hashing import digest
 from podium.manifest import MANIFEST, read_checked, require_hash
 from podium.timeframe import SECONDS
-from podium.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +54,7 @@ def save(folder: Path, artifact_hash: str, target: Path, *, run_id: str, created
     manifest = json.loads(files[MANIFEST])
     try:
         of_classes = registry.holds(manifest["task"]["task"]) == "sequences"
-        signature = _of_samples(manifest) if of_classes else _of_bars()
+        signature = _of_samples(manifest) if of_classes else _of_bars(manifest)
         example = _samples(manifest) if of_classes else _bars(manifest)
     except (KeyError, TypeError) as error:
         raise DataError(
@@ -104,8 +103,8 @@ def _files(folder: Path, artifact_hash: str) -> dict[str, bytes]:
     return {MANIFEST: manifest, **{name: read_checked(folder, named, name) for name in named}}
 
 
-def _of_bars() -> ModelSignature:
-    """Signature of a model that forecasts: bars in, forecasts out.
+def _of_bars(manifest: Mapping[str, Any]) -> ModelSignature:
+    """Signature of a model that forecasts: bars and its covariates in, forecasts out.
 
     Times may be texts or have a time zone, and volumes are often integers, none of which MLflow
     converts, so these columns have any type and podium's reader checks them.
@@ -121,6 +120,7 @@ def _of_bars() -> ModelSignature:
         # Without it in the signature, MLflow would drop the column and prices stay unadjusted.
         ColSpec("double", "adj_close", required=False),
         ColSpec("double", "factor", required=False),
+        *(ColSpec("double", name) for name in artifact.covariate_features(manifest)),
     ]
     forecasts: list[ColSpec | TensorSpec] = [
         ColSpec("string", "ticker"),
@@ -131,20 +131,26 @@ def _of_bars() -> ModelSignature:
 
 
 def _of_samples(manifest: Mapping[str, Any]) -> ModelSignature:
-    """Signature of a classifier: samples of any length in, class probabilities out."""
+    """Signature of a classifier: samples of any length in, class probabilities out.
+
+    Its parameter ``lengths`` has the steps of each sample; empty: every sample is complete.
+    """
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import Schema, TensorSpec
+    from mlflow.types.schema import ParamSchema, ParamSpec, Schema, TensorSpec
 
     samples = TensorSpec(np.dtype(np.float32), (-1, -1, len(manifest["feature_names"])))
     classes = TensorSpec(np.dtype(np.float64), (-1, len(manifest["class_names"])))
-    return ModelSignature(Schema([samples]), Schema([classes]))
+    lengths = ParamSpec("lengths", "long", [], shape=(-1,))
+    return ModelSignature(Schema([samples]), Schema([classes]), ParamSchema([lengths]))
 
 
 def _samples(manifest: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Example of two samples of noise."""
+    """Example of two samples of noise; of unequal length if those of the training were."""
     shape = (2, int(manifest["steps"]), len(manifest["feature_names"]))
-    noise = np.random.default_rng(0).normal(size=shape)
-    return noise.astype(np.float32).round(3)
+    noise = np.random.default_rng(0).normal(size=shape).astype(np.float32).round(3)
+    if "lengths" in manifest:
+        noise[1, manifest["lengths"][0] :] = np.nan
+    return noise
 
 
 def _bars(manifest: Mapping[str, Any]) -> pd.DataFrame:
@@ -155,24 +161,11 @@ def _bars(manifest: Mapping[str, Any]) -> pd.DataFrame:
     while bars < _MOST_BARS:
         frame = _walk(manifest, bars)
         try:
-            dataset = registry.load("readers", "table").read(
-                frame,
-                name=section.dataset,
-                tickers=manifest["tickers"],
-                timeframe=manifest["timeframe"],
-                adjust=None,
-            )
-            view = View.of(
-                dataset,
-                features=section.features,
-                target=section.target,
-                horizon=section.horizon,
-                window=section.window,
-            )
+            view = artifact.view_of_frame(frame, manifest, manifest["tickers"], {}, {})
             if view.first_bar < len(view):
                 return _walk(manifest, view.first_bar + 1)
         except PodiumError:
-            # The features need more than bars, so the example shows the columns only.
+            # A feature cannot be computed from these bars, so the example shows the columns only.
             return _walk(manifest, section.window)
         bars *= 2
     return _walk(manifest, section.window)
@@ -198,5 +191,6 @@ def _walk(manifest: Mapping[str, Any], bars: int) -> pd.DataFrame:
             "low": close - 1.0,
             "close": close,
             "volume": 1_000_000.0,
+            **dict.fromkeys(artifact.covariate_features(manifest), close),
         }
     )

@@ -12,7 +12,7 @@ from podium import artifact, plugin
 from podium.config import FILE
 from podium.errors import UsageError
 from podium.ledger.snapshot import artifacts_named, copy_of_file, evaluation_folders, snapshot
-from podium.resolve import CACHE
+from podium.project_file import CACHE
 from podium.sections import LedgerSection
 from podium.steps.archive.tar import Packing, packed
 from podium.steps.workspace.project import Project

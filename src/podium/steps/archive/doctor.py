@@ -1,4 +1,4 @@
-"""Check a project: plugins, settings, record, chain of decisions, artefacts, disk."""
+"""Check a project: plugins, settings, record, decisions and evidence, artefacts, disk."""
 
 from __future__ import annotations
 
@@ -8,24 +8,31 @@ import shutil
 import sqlite3
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from podium import artifact, plugin, registry
 from podium import config as configuration
-from podium.config import Config
-from podium.decision import Decision, Kind, Stage, Verdict
-from podium.errors import NotFoundError, PodiumError, Problem, UsageError
-from podium.ledger import trial_facts
+from podium.config import Config, without_password
+from podium.errors import DataError, NotFoundError, PodiumError, Problem, UsageError
+from podium.files import write_atomic
+from podium.hashing import json_file, read_json
+from podium.ledger import audit, trial_facts
+from podium.ledger.champions import RESTORE, lost, remains
 from podium.ledger.projections import _mlflow_target
 from podium.ledger.record_reader import RecordReader
+from podium.project_file import CACHE
+from podium.render.table import counted
 from podium.steps.workspace import projections
 from podium.steps.workspace.environment import PACKAGES, version
 
 LEAST_FREE_BYTES = 200 * 1024**2
+# Faults that a check names.
+MOST_SHOWN = 5
+_DOCTOR = "run: podium doctor"
 
 
 @dataclass(frozen=True)
@@ -37,13 +44,16 @@ class Check:
     finding: str
 
 
-def doctor(folder: Path) -> list[Check]:
+def doctor(folder: Path, anchor: Path | None = None) -> list[Check]:
     """Check the installation and, inside a project, its files and record.
 
     Parameters
     ----------
     folder : Path
         In or below the project.
+    anchor : Path, optional
+        File with the numbers of decisions, evidence and looks and their last hashes. The record is
+        compared with it; without a fault, the file is written anew.
 
     Returns
     -------
@@ -69,13 +79,16 @@ def doctor(folder: Path) -> list[Check]:
         checks.append(Check(name, True, f"{len(config.slots)} slots"))
         reader = RecordReader(config.ledger.url, root, config.project.id)
         name = "record"
-        if not reader.exists:
+        left = remains(root, config.paths.registry)
+        if not reader.exists and not left:
             return [*checks, Check(name, True, "no record yet")]
+        if left and not reader.begun:
+            raise lost(without_password(config.ledger.url), left)
     except PodiumError as error:
-        return [*checks, Check(name, False, str(error))]
+        return [*checks, Check(name, False, _advice(error))]
+    record = _checked(name, partial(_record, config, reader))
+    checks += [record, *(_audit(reader, anchor) if record.ok else ())]
     for name, function in (
-        ("record", _record),
-        ("decisions", _chain),
         ("artefacts", _artifacts),
         ("champions", _champions),
         ("trials", _trials),
@@ -88,8 +101,20 @@ def doctor(folder: Path) -> list[Check]:
 def _checked(name: str, function: Callable[[], str]) -> Check:
     try:
         return Check(name, True, function())
-    except (PodiumError, ValueError) as error:
+    except PodiumError as error:
+        return Check(name, False, _advice(error))
+    except ValueError as error:
         return Check(name, False, str(error))
+
+
+def _advice(error: PodiumError) -> str:
+    """Text of an error whose remedy would be this verb: restoring the record replaces it."""
+    fixes = [problem.fix.removeprefix(_DOCTOR).removeprefix("; ") for problem in error.problems]
+    problems = zip(error.problems, fixes, strict=True)
+    return "\n".join(
+        str(problem._replace(fix=fix or RESTORE) if problem.fix.startswith(_DOCTOR) else problem)
+        for problem, fix in problems
+    )
 
 
 def _plugins(root: Path) -> str:
@@ -116,37 +141,91 @@ def _record(config: Config, reader: RecordReader) -> str:
         return f"the server answers, schema {reader.version()}"
     version, damage = reader.version(), reader.damage()
     if damage:
-        raise ValueError(f"{reader.path} is damaged: {damage}; restore it from a backup")
+        raise ValueError(f"{reader.path} is damaged: {damage}; {RESTORE}")
     size = reader.path.stat().st_size / 1024**2
     return f"{reader.path} is whole, schema {version}, {size:.1f} MiB"
 
 
-def _chain(config: Config, reader: RecordReader) -> str:
-    """Recompute every link; an altered, lost or added decision breaks the next one."""
-    from podium.ledger.ledger import first_link
+def _audit(reader: RecordReader, file: Path | None) -> list[Check]:
+    """Checks of decisions, evidence, heads and triggers, and the comparison with an anchor."""
+    try:
+        record = audit.Record.of(reader)
+    except PodiumError as error:
+        return [Check("decisions", False, _advice(error))]
+    tables = record.tables
+    evidence, looks = len(tables["evidence"]), len(tables["test_look"])
+    checks = [
+        _checked(name, partial(_without_faults, faults, good))
+        for name, faults, good in (
+            ("triggers", audit.trigger_faults(reader), "every trigger against changes exists"),
+            (
+                "decisions",
+                audit.decision_faults(record),
+                f"{len(tables['decision'])} decisions, every link holds",
+            ),
+            ("heads", audit.head_faults(record), "stages and champions follow from the decisions"),
+            (
+                "evidence",
+                chain(
+                    audit.chain_faults(record, "evidence"),
+                    audit.chain_faults(record, "test_look"),
+                    audit.reference_faults(record),
+                    audit.series_faults(record, reader),
+                ),
+                f"{counted(evidence, 'finding')} and {counted(looks, 'look')} at tests are intact",
+            ),
+        )
+    ]
+    if file is not None:
+        whole = all(check.ok for check in checks)
+        checks.append(_checked("anchor", partial(_anchor, file, record, whole)))
+    return checks
 
-    link = first_link(config.project.id)
-    rows = list(reversed(reader.rows("decisions")))
-    for row in rows:
-        decision = _decision(row)
-        if decision.previous_hash != link or decision.hash != row["hash"]:
-            raise ValueError(f"the chain of decisions breaks at {row['id']}: it was altered")
-        link = row["hash"]
-    return f"{len(rows)} decisions, every link holds"
+
+def _without_faults(faults: Iterator[str], good: str) -> str:
+    """The good message, or an error with the first faults."""
+    some = list(dict.fromkeys(faults))
+    if not some:
+        return good
+    more = f"; and {len(some) - MOST_SHOWN} more" if len(some) > MOST_SHOWN else ""
+    raise DataError("; ".join(some[:MOST_SHOWN]) + more, fix=RESTORE)
 
 
-def _decision(row: dict[str, Any]) -> Decision:
-    names = set(Decision.__dataclass_fields__)
-    fields = {name: value for name, value in row.items() if name in names}
-    fields |= {
-        "kind": Kind(row["kind"]),
-        "from_stage": Stage(row["from_stage"]) if row["from_stage"] else None,
-        "to_stage": Stage(row["to_stage"]),
-        "accepted": bool(row["accepted"]),
-        "verdicts": tuple(Verdict.read(verdict) for verdict in row["verdicts"]),
-        "evidence": tuple(row["evidence"]),
-    }
-    return Decision(**fields)
+def _anchor(file: Path, record: audit.Record, whole: bool) -> str:
+    """Compare the record with an anchor, and move the anchor to its end."""
+    hashes = {table: record.hashes(table) for table in audit.CHAINS}
+    ends = {table: {"rows": len(all_) - 1, "hash": all_[-1]} for table, all_ in hashes.items()}
+    now = {"podium": 1, "kind": "anchor", "project": record.project_id, "chains": ends}
+    known = file.exists()
+    for table, (rows, last) in (_ends_in(file, record.project_id) if known else {}).items():
+        if hashes[table][rows : rows + 1] != [last]:
+            raise DataError(
+                f"{file} names {rows} rows of {table} that end in {last[:12]}, and the record has "
+                f"{ends[table]['rows']} and another history",
+                "every row of that moment, unchanged",
+                RESTORE,
+            )
+    shown = ", ".join(f"{table} {end['rows']}" for table, end in ends.items())
+    if not whole:
+        return f"{file} {'agrees' if known else 'does not exist'}; faults are repaired first"
+    try:
+        write_atomic(file, json_file(now))
+    except OSError as error:
+        message = f"{file} cannot be written: {error.strerror}"
+        raise DataError(message, "a file in an existing folder that may be written") from None
+    return f"{file} {'agreed and ' if known else ''}ends now at {shown}"
+
+
+def _ends_in(file: Path, project_id: str) -> dict[str, tuple[int, str]]:
+    """Number of rows and last hash of each chain in an anchor."""
+    anchor = read_json(file) if file.is_file() else {}
+    try:
+        if (anchor["kind"], anchor["project"]) != ("anchor", project_id):
+            raise ValueError
+        ends = {table: anchor["chains"][table] for table in audit.CHAINS}
+        return {table: (int(end["rows"]), str(end["hash"])) for table, end in ends.items()}
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{file} is not an anchor of this project", "a file of --anchor") from None
 
 
 def _artifacts(config: Config, reader: RecordReader) -> str:
@@ -164,8 +243,6 @@ def _artifacts(config: Config, reader: RecordReader) -> str:
 
 
 def _champions(config: Config, reader: RecordReader) -> str:
-    from podium.resolve import CACHE
-
     champions = reader.champions()
     path = config.root / CACHE
     cached = json.loads(path.read_text())["champions"] if path.is_file() else {}

@@ -16,6 +16,7 @@ from podium import artifact, registry
 from podium.files import flush
 from podium.hashing import digest
 from podium.ledger import trial_facts, writes
+from podium.manifest import DIGITS
 from podium.steps.data.own_code import directions
 from podium.steps.workspace.project import Project
 from podium.trial import State
@@ -28,8 +29,8 @@ POINTERS = (
     "slots/**/active_model.txt",
     "slots/**/best_config.json",
 )
-_FOLDER = re.compile(f"[0-9a-f]{{{artifact.DIGITS}}}")
-_NAMED = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{artifact.DIGITS}}}(?![0-9a-f])")
+_FOLDER = re.compile(f"[0-9a-f]{{{DIGITS}}}")
+_NAMED = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{DIGITS}}}(?![0-9a-f])")
 # Names of unfinished and of partly removed artefacts.
 _HALF = re.compile(r"\.(?:[a-z]+-)?[0-9a-f]{16,20}")
 

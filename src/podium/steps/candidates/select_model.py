@@ -14,7 +14,7 @@ from podium.artifact import CHECKPOINTS, Place
 from podium.errors import DataError, NotFoundError, UsageError
 from podium.ledger import reads, writes
 from podium.manifest import MANIFEST, read_checked
-from podium.resolve import find_model, get_active_model_path
+from podium.resolve import find_model, grid_model_path
 from podium.steps.candidates.final_model import STEP as FINALIZE
 from podium.steps.candidates.register import (
     JudgedModel,
@@ -172,7 +172,7 @@ def found_model(
                 continue
             return entry, f"the {what}: {_shown(project, path)}{because}"
     try:
-        path = get_active_model_path(project.root, slot=slot)
+        path = grid_model_path(project.root, slot=slot)
     except NotFoundError as error:
         raise NotFoundError(
             f"{slot} has nothing to judge: {error.problems[0].found}; no model in "

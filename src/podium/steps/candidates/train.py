@@ -105,8 +105,9 @@ class TrainingRequest:
         Folder of the checkpoints. Default: below ``artifacts/``.
     device : str
         ``cpu``, ``cuda``, ``mps`` or ``auto``.
-    resume : bool
-        Continue from ``last.pt`` of the output folder.
+    resume : bool, optional
+        Whether to continue from ``last.pt`` of the output folder. Default: if the same training
+        was interrupted.
     seed : int, optional
         Default: ``tune.seed``.
     extras : mapping
@@ -122,7 +123,7 @@ class TrainingRequest:
     stats: Path | None = None
     output: Path | None = None
     device: str = "cpu"
-    resume: bool = False
+    resume: bool | None = None
     seed: int | None = None
     extras: Mapping[str, Any] | None = None
     notes: str = ""
@@ -132,8 +133,8 @@ class TrainingRequest:
 def train(project: Project, slot: str, family: str, request: TrainingRequest) -> Trained:
     """Train one config and register it as a candidate in stage development.
 
-    The same training again trains nothing new. An interrupted one starts again, or continues from
-    ``last.pt`` of its output folder with ``resume``; both give the same curve on CPU.
+    The same training again trains nothing new. An interrupted one continues from ``last.pt`` of its
+    output folder if config, data and seed are the same, and gives the same curve on CPU.
 
     Parameters
     ----------
@@ -190,7 +191,16 @@ def _train(
         named=True, extras=request.extras, notes=request.notes,
     )  # fmt: skip
     output = request.output or project.root / "artifacts" / f"{family}-{digest([config, seed])[:8]}"
-    keep = Checkpoints(output, resume=request.resume)
+    resume = request.resume
+    if resume is None and _is_unfinished(project, study, config, seed):
+        resume = (output / LAST).is_file() or None
+    keep = Checkpoints(output, resume=bool(resume))
+    if resume and request.resume is None:
+        keep.optional = True
+        project.reporter.say(
+            f"{slot}: the interrupted training continues from {output / LAST}; "
+            "--restart begins anew"
+        )
     here = InProcessRunner(project, f"{slot}: train {family}", keep)
     job = execute.job_of(data, data.split, family)
     with work_folder(project, slot, PHASE) as work, full_disk_explained(output):
@@ -237,12 +247,23 @@ class InProcessRunner(Runner):
             note = f"val {job.metric} {score:.4g}" if score is not None else ""
             self.project.reporter.progress(self.label, epoch, total, note)
 
+        def fit() -> Any:
+            return family_of(job).fit(
+                task.config, training, validation, seed=task.seed, report=report, keep=keep
+            )
+
         keep.folder.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         try:
-            model = family_of(job).fit(
-                task.config, training, validation, seed=task.seed, report=report, keep=keep
-            )
+            try:
+                model = fit()
+            except PodiumError as error:
+                if curve or not keep.optional:
+                    raise
+                # The state may be damaged, or of another training in the same folder.
+                self.project.reporter.say(f"{self.label} begins anew: {error.problems[0].found}")
+                keep.last_state = None
+                model = fit()
             fitted = Fitted(0, model)
         except PodiumError:
             # A problem of the data or the config is an error of the user, no failed trial.
@@ -269,13 +290,15 @@ class Checkpoints:
     def __init__(self, folder: Path, *, resume: bool) -> None:
         self.folder = folder
         self.last_state: bytes | None = None
+        # Whether a state that does not fit is ignored.
+        self.optional = False
         if resume:
             path = folder / LAST
             if not path.is_file():
                 raise NotFoundError(
                     f"there is no {path} to resume",
                     "the output folder of an interrupted training",
-                    "leave --resume out to start from the beginning",
+                    "leave --resume out to begin anew",
                 )
             self.last_state = path.read_bytes()
 
@@ -378,6 +401,13 @@ def _number(project: Project, study: Study, config: ConfigDict, seed: int) -> in
     rows = project.ledger.read(reads.trials_of, study.id, PHASE)
     same = (row.number for row in rows if (row.config, row.seed) == (config, seed))
     return next(same, len(rows))
+
+
+def _is_unfinished(project: Project, study: Study, config: ConfigDict, seed: int) -> bool:
+    """Whether the training was interrupted or killed."""
+    rows = project.ledger.read(reads.trials_of, study.id, PHASE)
+    states = [row.state for row in rows if (row.config, row.seed) == (config, seed)]
+    return any(state in (State.RUNNING, State.INTERRUPTED) for state in states)
 
 
 def _lay_out(project: Project, row: TrialRow, output: Path, request: TrainingRequest) -> None:

@@ -20,7 +20,7 @@ from podium.ledger import reads, writes
 from podium.runners._files import write_folder
 from podium.steps.candidates.register import OtherQuestionError, not_on_record, require_fit
 from podium.steps.search.tune import validation_split
-from podium.steps.search.tuning_files import CHECKPOINTS
+from podium.steps.search.tuning_files import CHECKPOINTS, checkpoint_hash
 from podium.steps.trials import execute
 from podium.steps.trials.driver import work_folder
 from podium.steps.workspace.project import Project
@@ -78,7 +78,8 @@ def facts_of(folder: Path) -> dict[str, Any]:
 def stored(project: Project, folder: Path, slot: str | None) -> Place:
     """Store a search's checkpoint as an artefact.
 
-    Its ``config.json`` must agree with the record of the trial, and its files with their hashes.
+    Its ``config.json`` must agree with the record of the trial and have the hash on record, and its
+    files must have the hashes in it.
 
     Raises
     ------
@@ -101,6 +102,10 @@ def stored(project: Project, folder: Path, slot: str | None) -> Place:
     wrong = [n for n, value in described.items() if _json(facts.get(n)) != _json(value)]
     if wrong:
         raise _changed(folder, f"{CONFIG} differs from the record in {', '.join(wrong)}")
+    content = (folder / CONFIG).read_bytes()
+    recorded = project.ledger.read(reads.receipt, data.slot, CHECKPOINTS, row.id)
+    if recorded != checkpoint_hash(content):
+        raise _changed(folder, f"the hash of {CONFIG} is not the one on record")
     split = validation_split(project, data)
     if split.hash != row.split_hash:
         raise OtherQuestionError(

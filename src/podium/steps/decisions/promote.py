@@ -11,6 +11,8 @@ from typing import Any
 from podium import artifact, plugin, registry
 from podium.candidate import Candidate
 from podium.decision import (
+    AUTOMATIC,
+    NO_REASON,
     Decision,
     Kind,
     Result,
@@ -25,8 +27,8 @@ from podium.files import write_atomic
 from podium.gates._base import verdict
 from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
+from podium.project_file import CACHE
 from podium.render.answer import Answer
-from podium.resolve import CACHE
 from podium.steps.trials.once import outputs_of
 from podium.steps.workspace import best_file, hooks, recorded
 from podium.steps.workspace.policy import policy_of
@@ -34,6 +36,8 @@ from podium.steps.workspace.project import Project
 from podium.steps.workspace.verb import on_candidate
 
 STEP = "promote"
+# Seconds to wait for another verb on the slot: most decisions take less than one.
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Promotion(Answer):
         return [{"gate": v.gate, "result": str(v.result), "finding": v.finding} for v in rows]
 
 
-@on_candidate("promote", judged=True)
+@on_candidate("promote", judged=True, patience=PATIENCE)
 def promote(
     project: Project,
     candidate_id: str,
@@ -87,7 +91,8 @@ def promote(
         A candidate's id, or a slot: its newest judged candidate.
     to : {"beta", "champion", "development", "archived"}
     reason : str
-        Recorded with the decision.
+        Recorded with the decision. A refusal is repeated from the record unless this reason, or
+        the person who gives it, is another one.
     waive : collection of str
         Gates that need not pass this time. Each waiver is one decision; the verdict keeps the
         gate's finding, the person and the reason.
@@ -128,6 +133,7 @@ def promote(
     start = current
     if current is target:
         return _known(project, candidate, current)
+    reason = reason.strip()
     through = path(current, target)
     _require_waivable({gate for step in through for gate in policy.get(step, {})}, waive, reason)
 
@@ -138,13 +144,17 @@ def promote(
         )
 
     if dry_run:
+        ledger.read(decisions.require_unchanged, candidate_id, request.ids)
         by_gate = {v.gate: v for step in through for v in judge(step)}
         verdicts = tuple(_waived(project, v, waive, reason) for v in by_gate.values())
         refused = not all(v.passed for v in verdicts)
         sentence = _dry_sentence(candidate, current, target, verdicts, refused)
         return Promotion(candidate, current, verdicts, refused, False, sentence)
-    if outputs_of(project, candidate.slot, STEP, request.inputs(to, waive)) is not None:
-        return _known(project, candidate, current)
+    known = outputs_of(project, candidate.slot, STEP, request.inputs(to, waive))
+    if known is not None:
+        before = project.reader.first("decision", "actor, reason", id=known["decision"])
+        if reason in AUTOMATIC or before == {"actor": project.actor, "reason": reason}:
+            return _known(project, candidate, current, known["decision"])
     verdicts, refused = (), False
     made: list[Decision] = []
     for step in through:
@@ -157,7 +167,7 @@ def promote(
             "from_stage": current,
             "to_stage": step,
             "actor": project.actor,
-            "reason": reason or "requested by podium",
+            "reason": reason or NO_REASON,
             "expected_champion": request.champion_id,
             "policy": policy.get(step, {}),
             "evidence": request.ids,
@@ -180,11 +190,13 @@ def promote(
             again = replace(request, stage=current).inputs(to, waive)
             writes.put_receipt(tx, candidate.slot, STEP, again, {"decision": made[-1].id})
     write_champions(project)
-    sentence = _sentence(candidate, current, verdicts, refused)
-    project.log.line(sentence, slot=candidate.slot)
     moves = [decision for decision in made if decision.accepted and decision.kind is Kind.MOVE]
+    sentence = _sentence(candidate, current, verdicts, refused, reason)
+    if refused and moves:
+        sentence = _partly(candidate, start, moves[-1].verdicts, sentence)
+    project.log.line(sentence, slot=candidate.slot)
     if moves:
-        message = _sentence(candidate, current, moves[-1].verdicts, False)
+        message = _sentence(candidate, current, moves[-1].verdicts, False, reason)
         hooks.moved(project, candidate, start, moves[-1], request.champion_id, message)
     if refused and waits_for_signatures(verdicts):
         hooks.waits(project, candidate, made[-1], sentence)
@@ -284,7 +296,7 @@ def demoted(project: Project, candidate: Candidate) -> Promotion | None:
     A run does not promote a candidate that a person archived or removed as champion, though its
     gates pass; ``podium promote`` does.
     """
-    last = _last_move(project, candidate)
+    last = next(iter(_moves(project, candidate)), None)
     if last is None or not last["accepted"]:
         return None
     if last["to_stage"] != Stage.ARCHIVED and last["from_stage"] != Stage.CHAMPION:
@@ -320,14 +332,23 @@ def _waived(project: Project, before: Verdict, waive: Collection[str], reason: s
     return replace(before, result=Result.WAIVED, finding=finding)
 
 
-def _known(project: Project, candidate: Candidate, stage: Stage) -> Promotion:
-    """Result of the last decision about a candidate."""
+def _known(
+    project: Project, candidate: Candidate, stage: Stage, refusal: str | None = None
+) -> Promotion:
+    """Result of a refusal by its id, else of the decision that moved a candidate to its stage."""
     # A kill after that decision may have prevented this file.
     write_champions(project)
-    last = _last_move(project, candidate)
-    verdicts = verdicts_of(last) if last else ()
-    refused = last is not None and not last["accepted"]
-    sentence = _sentence(candidate, stage, verdicts, refused)
+    moves = _moves(project, candidate)
+    last = next(
+        (
+            d
+            for d in moves
+            if (d["id"] == refusal if refusal else d["accepted"] and d["to_stage"] == stage)
+        ),
+        None,
+    )
+    verdicts, refused = verdicts_of(last) if last else (), refusal is not None
+    sentence = _sentence(candidate, stage, verdicts, refused, last["reason"] if last else "")
     return Promotion(candidate, stage, verdicts, refused, False, sentence)
 
 
@@ -336,25 +357,43 @@ def verdicts_of(decision: Mapping[str, Any]) -> tuple[Verdict, ...]:
     return tuple(Verdict.read(fields) for fields in decision["verdicts"])
 
 
-def _last_move(project: Project, candidate: Candidate) -> dict[str, Any] | None:
+def _moves(project: Project, candidate: Candidate) -> list[dict[str, Any]]:
+    """Decisions about a candidate's stage, the newest first."""
     rows = project.reader.rows("decisions", slot=candidate.slot)
     moves = (Kind.MOVE, Kind.ROLLBACK)
-    mine = (d for d in rows if d["candidate_id"] == candidate.id and d["kind"] in moves)
-    return next(mine, None)
+    return [d for d in rows if d["candidate_id"] == candidate.id and d["kind"] in moves]
+
+
+def _finding(verdicts: tuple[Verdict, ...]) -> str:
+    """The main finding of gates that pass; empty if there are none."""
+    findings = {v.gate: v.finding for v in verdicts}
+    return (
+        findings.get("beats_baseline") or findings.get("macro_f1") or "; ".join(findings.values())
+    )
 
 
 def _sentence(
-    candidate: Candidate, stage: Stage, verdicts: tuple[Verdict, ...], refused: bool
+    candidate: Candidate,
+    stage: Stage,
+    verdicts: tuple[Verdict, ...],
+    refused: bool,
+    reason: str = "",
 ) -> str:
     name = candidate.name
     if not refused:
-        findings = {v.gate: v.finding for v in verdicts}
-        first = findings.get("beats_baseline") or findings.get("macro_f1")
-        why = first or "; ".join(findings.values())
+        typed = "" if reason in AUTOMATIC else reason
+        why = "; ".join(filter(None, [typed, _finding(verdicts)]))
         return f"{name} is {stage}: {why}." if why else f"{name} is {stage}."
     # Several gates may lack the same evidence.
     why = "; ".join(dict.fromkeys(v.finding for v in verdicts if not v.passed))
     return f"{name} stays in {stage}, because {why}."
+
+
+def _partly(candidate: Candidate, start: Stage, passed: tuple[Verdict, ...], refusal: str) -> str:
+    """Sentence on a candidate that moved on the way to the stage that it is refused."""
+    why = _finding(passed)
+    moved = f"moved from {start} to {Stage.BETA}{f' ({why})' if why else ''} and"
+    return refusal.replace(candidate.name, f"{candidate.name} {moved}", 1)
 
 
 def _dry_sentence(
@@ -370,14 +409,17 @@ def require_promoted(promotion: Promotion) -> None:
     if promotion.refused:
         gates = ", ".join(one.gate for one in promotion.verdicts if not one.passed)
         raise RefusedError(
-            f"{promotion.candidate.name} is refused by {gates}",
+            f"{promotion.candidate.name} is {promotion.stage} and is refused by {gates}",
             fix=f"look at the evidence: podium show {promotion.candidate.id}",
         )
 
 
 def write_champions(project: Project) -> None:
     """Rewrite ``best.pt`` and the file that ``resolve`` reads without a readable record."""
-    champions = {slot: vars(holder) for slot, holder in project.reader.champions().items()}
-    text = json.dumps({"podium": 1, "champions": champions}, indent=2, sort_keys=True)
+    reader = project.reader
+    sequence = reader.sequence()
+    champions = {slot: vars(holder) for slot, holder in reader.champions().items()}
+    content = {"podium": 1, "sequence": sequence, "champions": champions}
+    text = json.dumps(content, indent=2, sort_keys=True)
     write_atomic(project.root / CACHE, text + "\n")
     best_file.write(project)

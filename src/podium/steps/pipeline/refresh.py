@@ -12,7 +12,7 @@ import numpy as np
 from podium import registry
 from podium.candidate import Candidate
 from podium.dataset import Dataset
-from podium.decision import Kind, waits_for_signatures
+from podium.decision import REFRESH, Kind, waits_for_signatures
 from podium.errors import ConflictError, PodiumError
 from podium.files import full_disk_explained, lock
 from podium.hashing import digest
@@ -32,7 +32,6 @@ from podium.steps.workspace.moments import without_midnight
 from podium.steps.workspace.project import Project
 
 STEP = "refresh"
-REASON = "podium run --refresh"
 # A test of fewer bars beyond the horizon is none.
 FEWEST_BARS = 30
 
@@ -285,7 +284,7 @@ def _standing(project: Project, candidate: Candidate, *, fresh: bool = False) ->
     """
     if not fresh and not _lacked_signatures(project, candidate):
         return ()
-    decision = demoted(project, candidate) or promote(project, candidate.id, reason=REASON)
+    decision = demoted(project, candidate) or promote(project, candidate.id, reason=REFRESH)
     if waits_for_signatures(decision.verdicts):
         return (
             f"{candidate.id} (version {candidate.version}) passes every gate and waits for a "

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from podium import registry
 from podium.files import flush, flush_folder, full_disk_explained, notify_written
-from podium.hashing import digest_folder, json_file, strict
-from podium.ledger import trial_facts
+from podium.hashing import digest_bytes, digest_folder, json_file, strict
+from podium.ledger import trial_facts, writes
 from podium.ledger.reads import TrialRow
 from podium.ledger.warm_start import KNOWN
 from podium.registry import Direction
@@ -121,7 +121,16 @@ class TuningFiles:
                 **execute.manifest(self.project, self.data, family, version, task, epoch),
                 "files": digest_folder(model),
             }
-            (model / "config.json").write_text(json_file(facts))
+            text = json_file(facts).encode()
+            (model / "config.json").write_bytes(text)
+            # The file has the hashes of the model's files, and the record has the file's own hash.
+            self.project.ledger.write_durably(
+                writes.put_receipt,
+                self.study.slot,
+                CHECKPOINTS,
+                task.trial_id,
+                checkpoint_hash(text),
+            )
             place = self._checkpoints / checkpoint_name(plan.number, task.trial_id)
             place.parent.mkdir(parents=True, exist_ok=True)
             flush_folder(model)
@@ -354,6 +363,11 @@ def _pickles(families: Collection[str]) -> dict[str, str]:
     stem = Path(PICKLE).stem
     more = {f"{stem}-{family}.pkl": family for family in names} if len(names) > 1 else {}
     return {PICKLE: "", **more} if names else {}
+
+
+def checkpoint_hash(config: bytes) -> dict[str, str]:
+    """Outputs of the receipt of a stored checkpoint with this ``config.json``."""
+    return {"sha256": digest_bytes(config)}
 
 
 def checkpoint_name(number: int, trial_id: str) -> str:

@@ -18,7 +18,7 @@ from podium.portfolio import periods_per_year
 from podium.prediction import ClassPrediction, Prediction
 from podium.render.answer import Answer
 from podium.render.table import counted
-from podium.resolve import champion, find_model, get_active_model_path
+from podium.resolve import champion, find_model, grid_model_path
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
 from podium.steps.data.tickers import bars_of
@@ -309,7 +309,7 @@ def chosen_model(
         except NotFoundError as error:
             raise _with_active(project, slot, error) from None
     try:
-        path = get_active_model_path(project.root)
+        path = grid_model_path(project.root)
     except NotFoundError as error:
         name = project.default_slot(None)
         try:
@@ -333,7 +333,7 @@ def _champion(project: Project, slot: str) -> tuple[Place, str]:
 def _with_active(project: Project, slot: str, error: NotFoundError) -> NotFoundError:
     """Error of a slot without a champion, with the command for the best model of its grids."""
     try:
-        path = get_active_model_path(project.root, slot=slot)
+        path = grid_model_path(project.root, slot=slot)
     except NotFoundError:
         return error
     command = f"podium predict --model-path {os.path.relpath(path, project.root)}"

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from podium import config as configuration
 from podium import registry, sections
-from podium.config import Config
+from podium.config import Config, without_password
 from podium.errors import MissingExtraError, UsageError
 from podium.files import full_disk_explained, lock, watch_writes
+from podium.ledger import champions
 from podium.ledger.record_reader import RecordReader
 from podium.runners._limits import TrialLimits
 from podium.steps.workspace.activity import Activity, lock_of
@@ -232,13 +233,25 @@ class Project:
         section = self.config.project
         start = self._listener.record_opens(self) if self._listener and self.feeds else None
         with full_disk_explained(self.root):
-            ledger = Ledger(self.config.ledger.url, self.root, section.id, section.name)
+            ledger = Ledger(
+                self.config.ledger.url,
+                self.root,
+                section.id,
+                section.name,
+                self._require_no_remains,
+            )
         self._stack.callback(ledger.close)
         if start is not None:
             self._stack.callback(start())
         if self.config.origins["mlflow.run_name"] == "flag":
             ledger.run_name = self.config.mlflow.run_name
         return ledger
+
+    def _require_no_remains(self) -> None:
+        """Refuse to begin a record beside champions or artefacts of a lost one."""
+        left = champions.remains(self.root, self.config.paths.registry)
+        if left:
+            raise champions.lost(without_password(self.config.ledger.url), left)
 
     @property
     def reader(self) -> RecordReader:
@@ -367,7 +380,7 @@ class Project:
         return name
 
     @contextmanager
-    def locked(self, slot: str, verb: str) -> Iterator[None]:
+    def locked(self, slot: str, verb: str, patience: float = LOCK_SECONDS) -> Iterator[None]:
         """Hold the lock of a slot; do nothing where the same thread holds it already.
 
         Raises
@@ -383,7 +396,7 @@ class Project:
         with (
             self.logged(verb),
             full_disk_explained(self.root),
-            lock(path, f"podium {verb} for {slot}", patience=LOCK_SECONDS),
+            lock(path, f"podium {verb} for {slot}", patience=patience),
             activity.running(),
         ):
             if not self.log.verb:

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from podium.steps.workspace.candidates import chosen
-from podium.steps.workspace.project import Project
+from podium.steps.workspace.project import LOCK_SECONDS, Project
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,7 +38,9 @@ def on_slot(name: str) -> Callable[[Step[P, R]], SlotVerb[P, R]]:
     return decorate
 
 
-def on_candidate(name: str, *, judged: bool = False) -> Callable[[Step[P, R]], Step[P, R]]:
+def on_candidate(
+    name: str, *, judged: bool = False, patience: float = LOCK_SECONDS
+) -> Callable[[Step[P, R]], Step[P, R]]:
     """Verb on a candidate, named by its id or by its slot; the slot's lock is held.
 
     Parameters
@@ -47,6 +49,8 @@ def on_candidate(name: str, *, judged: bool = False) -> Callable[[Step[P, R]], S
         Of the verb, in the lock and the log.
     judged : bool
         Whether a slot means its newest judged candidate, in place of its newest one.
+    patience : float
+        Seconds to wait for the slot's lock.
     """
 
     def decorate(function: Step[P, R]) -> Step[P, R]:
@@ -56,7 +60,7 @@ def on_candidate(name: str, *, judged: bool = False) -> Callable[[Step[P, R]], S
             reader = project.reader
             row = reader.exists and reader.first("candidate", "id, slot", id=candidate_id)
             row = row or chosen(project, candidate_id, judged=judged)
-            with project.locked(row["slot"], name):
+            with project.locked(row["slot"], name, patience):
                 return function(project, row["id"], *args, **kwargs)
 
         return cast("Step[P, R]", verb)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from podium.decision import RUN
 from podium.steps.decisions import promote
 from podium.steps.decisions.promote import Promotion
 from podium.steps.pipeline.slot_pipeline import DONE, PipelineStage, SlotPipeline, StageStatus
 from podium.steps.trials.once import Inputs
-
-REASON = "podium run"
 
 
 class PromoteStage(PipelineStage):
@@ -37,7 +36,7 @@ class PromoteStage(PipelineStage):
     def make(self, slot: SlotPipeline) -> Promotion:
         """The decision."""
         return promote.demoted(slot.project, slot.made) or promote.promote(
-            slot.project, slot.made.id, reason=REASON
+            slot.project, slot.made.id, reason=RUN
         )
 
     def files(self, slot: SlotPipeline, product: Any) -> Promotion:
