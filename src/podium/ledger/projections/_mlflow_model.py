@@ -191,6 +191,6 @@ def _walk(manifest: Mapping[str, Any], bars: int) -> pd.DataFrame:
             "low": close - 1.0,
             "close": close,
             "volume": 1_000_000.0,
-            **dict.fromkeys(frames.covariate_features(manifest), close),
+            **dict.fromkeys(frames.covariate_features(manifest), 1.0),
         }
     )
