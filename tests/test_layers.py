@@ -38,6 +38,7 @@ LAYERS = [
         "decision",
         "slot",
         "artifact",
+        "frames",
         "timeframe",
         "resample",
         "sequences",

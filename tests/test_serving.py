@@ -197,6 +197,9 @@ def test_forecasters_give_one_number_through_every_reader(tmp_path):
             {row["ticker"]: row["forecast"] for row in signalled},
         ):
             assert answer == pytest.approx(expected, rel=1e-5), family
+        # The example of a model is long enough for a forecast, where its features may be computed.
+        example = _mlflow_model._bars({**model.manifest, "plugins": {}})
+        assert set(model.predict(example)["ticker"]) == set(expected), family
 
 
 def test_a_plugin_that_no_project_has_is_one_sentence(tmp_path, monkeypatch):

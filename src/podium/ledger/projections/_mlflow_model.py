@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from podium import __version__, artifact, registry
+from podium import __version__, frames, registry
 from podium.errors import DataError, PodiumError
 from podium.hashing import digest
 from podium.manifest import MANIFEST, read_checked, require_hash
@@ -120,7 +120,7 @@ def _of_bars(manifest: Mapping[str, Any]) -> ModelSignature:
         # Without it in the signature, MLflow would drop the column and prices stay unadjusted.
         ColSpec("double", "adj_close", required=False),
         ColSpec("double", "factor", required=False),
-        *(ColSpec("double", name) for name in artifact.covariate_features(manifest)),
+        *(ColSpec("double", name) for name in frames.covariate_features(manifest)),
     ]
     forecasts: list[ColSpec | TensorSpec] = [
         ColSpec("string", "ticker"),
@@ -155,13 +155,13 @@ def _samples(manifest: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float32
 
 def _bars(manifest: Mapping[str, Any]) -> pd.DataFrame:
     """Example of random bars, as many as one forecast needs; fewer if bars do not suffice."""
-    section = artifact.section_of(manifest)
+    section = frames.section_of(manifest)
     # Plugins are the project's code and are not run for an example.
     bars = _MOST_BARS if manifest.get("plugins") else section.window + 1
     while bars < _MOST_BARS:
         frame = _walk(manifest, bars)
         try:
-            view = artifact.view_of_frame(frame, manifest, manifest["tickers"], {}, {})
+            view = frames.view_of_frame(frame, manifest, manifest["tickers"], {}, {})
             if view.first_bar < len(view):
                 return _walk(manifest, view.first_bar + 1)
         except PodiumError:
@@ -191,6 +191,6 @@ def _walk(manifest: Mapping[str, Any], bars: int) -> pd.DataFrame:
             "low": close - 1.0,
             "close": close,
             "volume": 1_000_000.0,
-            **dict.fromkeys(artifact.covariate_features(manifest), close),
+            **dict.fromkeys(frames.covariate_features(manifest), 1.0),
         }
     )

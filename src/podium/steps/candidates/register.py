@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from podium import artifact
 from podium.artifact import Place
 from podium.candidate import Candidate
 from podium.errors import DataError, UsageError
 from podium.evidence import Evidence, Scalar
+from podium.frames import section_of
 from podium.hashing import new_id
 from podium.index import Index
 from podium.ledger import decisions, reads, writes
@@ -211,7 +211,7 @@ def require_fit(project: Project, place: Place, slot: str | None) -> tuple[SlotD
     if slot not in (None, name):
         raise UsageError(f"{place.folder} is a model of {name}", slot or "")
     own = require_task(project.config, name)
-    section, tickers = artifact.section_of(manifest), tuple(manifest["tickers"])
+    section, tickers = section_of(manifest), tuple(manifest["tickers"])
     if task_hash(section) != task_hash(own) or section.dataset != own.dataset:
         raise OtherQuestionError(
             f"{place.folder} was trained on {_question(section)}",

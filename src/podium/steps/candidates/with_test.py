@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
-from podium import artifact
 from podium.candidate import Candidate
 from podium.errors import DataError, RefusedError
+from podium.frames import section_of
 from podium.gates._base import WITH_TEST
 from podium.hashing import digest
 from podium.ledger import writes
@@ -78,7 +78,7 @@ def finalize_with_test(
     parent = _judged(project, slot, candidate_id)
     manifest = json.loads(require_hash(project.store / parent.artifact_path, parent.artifact_hash))
     data = slot_data(project.config, slot)
-    section = artifact.section_of(manifest)
+    section = section_of(manifest)
     if task_hash(section) != data.task_hash or data.dataset.tickers != (*manifest["tickers"],):
         raise DataError(
             f"{parent.id} was trained for another task or other tickers than {slot} has now",
