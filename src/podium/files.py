@@ -59,7 +59,7 @@ def write_new(path: Path, content: bytes) -> None:
             put_new(folder / path.name, path)
     except ConflictError:
         # A repeated call, after one that was killed as it ended.
-        if path.is_dir() or path.read_bytes() != content:
+        if not path.is_file() or path.read_bytes() != content:
             raise
 
 

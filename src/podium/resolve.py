@@ -235,7 +235,7 @@ def _last_known(project: str, slot: str) -> tuple[str, dict[str, dict[str, Any]]
 
     try:
         with open(os.path.join(project, CACHE), encoding="utf-8") as handle:
-            cached: dict[str, dict[str, Any]] = json.load(handle)["champions"]
+            cached = champions_in(json.load(handle))
         newest = str(cached[slot]["since"]) if slot in cached else ""
     except (OSError, ValueError, KeyError, TypeError):
         cached, newest = {}, ""
@@ -243,6 +243,26 @@ def _last_known(project: str, slot: str) -> tuple[str, dict[str, dict[str, Any]]
     if last is not None and last["since"] >= newest:
         return "memory", {slot: last}
     return ("cache" if cached else ""), cached
+
+
+def champions_in(content: Any) -> dict[str, dict[str, Any]]:
+    """Champion of each slot in the content of ``.podium/champions.json``.
+
+    Raises
+    ------
+    ValueError
+        The content has another shape than podium writes.
+    """
+    texts = ("slot", "candidate_id", "artifact_hash", "artifact_path", "since", "decision_id")
+    champions = content.get("champions") if isinstance(content, dict) else None
+    if not isinstance(champions, dict) or not all(
+        isinstance(facts, dict)
+        and all(isinstance(facts.get(name), str) for name in texts)
+        and {*facts} == {*texts, "version"}
+        for facts in champions.values()
+    ):
+        raise ValueError(f"{CACHE} is not as podium writes it; run: podium run")
+    return champions
 
 
 def main(arguments: list[str]) -> int:

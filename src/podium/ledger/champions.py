@@ -23,6 +23,8 @@ HOLDERS = """
     WHERE h.project_id = ?"""
 OLDER = "a record from before the first release cannot be read: move it away, then run: podium run"
 PATIENCE_SECONDS = 30
+# Version of the record's schema; a new one comes with a migration.
+VERSION = 1
 
 
 def holders(path: str, project_id: str) -> dict[str, dict[str, Any]]:
@@ -55,19 +57,50 @@ def rows(
         raise NotFoundError(f"no record at {path} yet", fix="run: podium run")
     # Characters that a file's name may contain and a URI may not.
     name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = None
     try:
-        connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
+        try:
+            return _select(f"file:{name}?mode=ro", sql, parameters)
+        except sqlite3.OperationalError as error:
+            if "unable to open" not in str(error) or _has_log(path):
+                raise
+            # A read-only file system has no room for the log's index, which an empty log needs not.
+            return _select(f"file:{name}?immutable=1", sql, parameters)
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"{path}: {error}", "podium's record", _fix_of(str(error), path)) from None
+
+
+def newer(place: object, version: int) -> DataError:
+    """Error for a record that a newer podium wrote."""
+    return DataError(
+        f"{place} has schema version {version}, written by a newer podium",
+        f"at most {VERSION}",
+        "run: pip install --upgrade podium",
+    )
+
+
+def _select(uri: str, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+    connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE_SECONDS)
+    try:
+        [version] = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+        if version is not None and version > VERSION:
+            raise newer(uri.removeprefix("file:").partition("?")[0], version)
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(sql, parameters)]
-    except sqlite3.DatabaseError as error:
-        raise DataError(f"{path}: {error}", "podium's record", _fix_of(str(error))) from None
     finally:
-        if connection is not None:
-            connection.close()
+        connection.close()
 
 
-def _fix_of(error: str) -> str:
+def _has_log(path: str) -> bool:
+    """Whether a record has changes that are not merged into its file."""
+    try:
+        return os.path.getsize(f"{path}-wal") > 0
+    except OSError:
+        return False
+
+
+def _fix_of(error: str, path: str) -> str:
     if "no such column" in error or "no such table" in error:
         return OLDER
+    if "unable to open" in error and _has_log(path):
+        return "make its folder writable once: the newest changes are in its log"
     return "run: podium doctor"

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-VERSION = 1
+from podium.ledger.champions import VERSION as VERSION
 
 metadata = sa.MetaData()
 
