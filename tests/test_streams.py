@@ -8,13 +8,16 @@ import sys
 
 import pytest
 
+import foreign
 from podium import resolve
 from podium.cli.main import run
 from podium.errors import DataError
 from podium.ledger.champions import rows
+from podium.render.sweep import sweep_markdown
 from podium.resolve import CACHE, champions_in
 from podium.steps.archive.doctor import doctor
-from projects import LENIENT, SLOT
+from podium.tracker import HyperparamTracker
+from projects import LENIENT, SLOT, query
 
 COMMAND = f"{sys.executable} -m podium"
 
@@ -139,3 +142,50 @@ def test_pipes_and_devices_are_no_input_files(finished, tmp_path, capsys):
             message = capsys.readouterr().err
             assert "Traceback" not in message
             assert "bug" not in message
+
+
+HOSTILE = "seen\x1b[2J\x1b]0;title\x07 \u202egnp.exe\nrefused  champion\r\x9b31mred"
+
+
+def test_notes_and_reasons_reach_terminal_and_markdown_as_one_line_of_text(root, capsys):
+    project = ["--project", str(root)]
+    [row] = query(root, "SELECT id, trial_id FROM candidate")
+    candidate, trial = row["id"], row["trial_id"]
+    named = {**foreign.RUN, "model_name": HOSTILE, "run_id": HOSTILE, "notes": HOSTILE}
+    imported = foreign.sweep(root.parent / "sweep_results.json", named)
+    for words in (
+        ["import", str(imported)],
+        ["list", "trials"],
+        ["list", "trials", "--format", "ids"],
+        ["note", candidate, HOSTILE],
+        ["note", trial, HOSTILE],
+        ["sign", candidate, "--approve", "--reason", HOSTILE],
+        ["promote", candidate, "--to", "archived", "--reason", HOSTILE],
+        ["promote", candidate, "--to", "champion", "--reason", HOSTILE],
+        ["show", candidate],
+        ["show", trial],
+        ["show", candidate, "--lineage"],
+        ["show", SLOT],
+        ["show", SLOT, "--history"],
+        ["list", "decisions"],
+        ["list", "decisions", "--format", "md"],
+        ["list", "trials", "--where", f"notes={HOSTILE}"],
+        ["show", HOSTILE],
+        ["logs"],
+        ["run", HOSTILE],
+    ):
+        run([*words, *project])
+        shown = "".join(capsys.readouterr())
+        assert not {"\x1b", "\x07", "\r", "\x9b", "\u202e"} & set(shown), words
+        assert not any(line.startswith("refused  champion") for line in shown.split("\n")), words
+    run(["run", *project])
+    tracker = HyperparamTracker(root / "hyperparams" / "sweep_results.json")
+    with tracker:
+        tracker.log_run("toto", {"n": 1}, {"val_loss": 1.0}, notes=HOSTILE)
+    capsys.readouterr()
+    texts = [path.read_text() for path in root.rglob("*.md")]
+    assert texts
+    texts.append(sweep_markdown(tracker.runs, metric="val_loss", declared={}, generated=""))
+    for text in texts:
+        assert not {"\x1b", "\x07", "\r", "\x9b", "\u202e"} & set(text)
+        assert not any(line.startswith("refused  champion") for line in text.split("\n"))

@@ -46,7 +46,8 @@ def run(arguments: list[str]) -> int:
         if debug:
             _trace()
         for problem in error.problems:
-            _say(f"podium: {problem}")
+            # No line of a quoted text looks like one of podium.
+            _say(f"podium: {problem}".replace("\n", "\n  "))
         _say_notes(error)
         return error.exit_code
     except KeyboardInterrupt as interrupted:
@@ -109,4 +110,4 @@ def _say_notes(error: BaseException) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(streams.printable(text), file=sys.stderr)

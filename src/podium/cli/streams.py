@@ -12,6 +12,24 @@ if TYPE_CHECKING:
 BROKEN_PIPE, NOT_WRITTEN = 141, 7
 
 
+# Characters that move a terminal's cursor, disguise a text, or cannot be encoded; not line breaks.
+_RANGES = (
+    (0x00, 0x0A), (0x0B, 0x20), (0x7F, 0xA0), (0x2028, 0x202F), (0x2066, 0x206A), (0xD800, 0xE000),
+)  # fmt: skip
+_UNSAFE = {code: " " for start, stop in _RANGES for code in range(start, stop)}
+
+
+def printable(text: str) -> str:
+    r"""Text for a terminal: control characters are spaces, line breaks stay.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2Jb\n\u202ec")
+    'a [2Jb\n c'
+    """
+    return text.translate(_UNSAFE)
+
+
 class OutputError(OSError):
     """Stdout takes no output."""
 
