@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
@@ -391,11 +391,11 @@ WRITES = "before a write"
 WRITING = ("open", "os.rename", "os.rmdir", "shutil.rmtree")
 
 
-def _before_a_write(root: Path, turn: int) -> None:
+def _before_a_write(root: Path, turn: int, events: Sequence[str] = WRITING) -> None:
     count = _Countdown(turn)
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in WRITING or not str(arguments[0]).startswith(str(root)):
+        if event not in events or not str(arguments[0]).startswith(str(root)):
             return
         if event == "open" and not (isinstance(arguments[1], str) and arguments[1][0] in "wax"):
             return
@@ -442,6 +442,19 @@ def examine(root: str) -> None:
     with open_project(Path(root)) as project:
         for name in sync.sync_files(project):
             tell(f"{name} was not up to date")
+
+
+def archive(arguments: list[str], folder: str, turn: int | None = None) -> None:
+    """One command line; tells its exit code.
+
+    Parameters
+    ----------
+    turn : int, optional
+        Number of changes to files below the folder before the process dies at the next one.
+    """
+    if turn is not None:
+        _before_a_write(Path(folder), turn, (*WRITING, "os.link", "os.mkdir", "os.remove"))
+    tell(f"exit {command_line(arguments)}")
 
 
 # What people decide, as the command line does it; beside it, making candidates to decide about.

@@ -458,8 +458,12 @@ def test_a_table_has_a_column_a_parameter_and_a_metric(finished, tmp_path, capsy
     toto = table[table.model_name == "toto"].iloc[0]
     assert toto["config.patch_size"] == 32
     assert toto["val_r2"] == -85.04
+    # The same command after a kill finds its own file.
+    assert run(words) == 0
+    path.write_text("mine")
     assert run(words) == 6
     assert "exists" in capsys.readouterr().err
+    assert path.read_text() == "mine"
 
 
 def test_ids_choose_trials_of_an_export(finished):

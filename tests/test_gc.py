@@ -18,7 +18,7 @@ from podium import artifact
 from podium.cli.main import run
 from podium.errors import ConflictError
 from podium.evidence import Evidence
-from podium.files import lock
+from podium.files import UNFINISHED, lock
 from podium.hashing import digest
 from podium.ledger import decisions, outbox, writes
 from podium.ledger.ledger import now
@@ -239,7 +239,7 @@ def test_another_projects_models_in_the_same_record_stay(root, project):
 def test_strays_and_leftovers_go_and_what_is_not_podiums_stays(project):
     _, kept = keep(project, 0, score=0.1)
     _, stray = store(project, "nobody's")
-    names = {f".{'a' * 16}", f".grid-{'b' * 16}", f".{'c' * 20}"}
+    names = {f".grid-{'b' * 16}.1234abcd{UNFINISHED}", f".{'c' * 20}"}
     for name in (*names, ".dvc", ".git", "mine", "a" * 12):
         (project.store / name / "sub").mkdir(parents=True)
     (project.store / "README.md").write_text("mine")

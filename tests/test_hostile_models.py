@@ -1,5 +1,6 @@
 """A hostile model folder, archive or name runs nothing, leaves the project alone, and is told."""
 
+import base64
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import shutil
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -83,6 +85,16 @@ def zipped(**parts):
     return written.getvalue()
 
 
+def saved(array):
+    written = io.BytesIO()
+    np.save(written, array, allow_pickle=True)
+    return written.getvalue()
+
+
+def nested(data, depth):
+    return zipped(a=nested(data, depth - 1)) if depth else data
+
+
 # Pickles
 
 HOSTILE = {
@@ -96,6 +108,27 @@ HOSTILE = {
     "model.pt": lambda code: torch_file({"state": torch.zeros(2), "code": code}),
     "model.zip": lambda code: zipped(data="{}", extra__policy=pickle.dumps(code)),
     "model.npz": lambda code: zipped(a="x", **{"b.pkl": b""}),
+    "nested.zip": lambda code: zipped(a=zipped(b=zipped(c=pickle.dumps(code)))),
+    "behind.bin": lambda code: b"\x7fELF" + zipped(c=pickle.dumps(code)),
+    "beside.pt": lambda code: zipped(
+        **{"a/data.pkl": pickle.dumps({}), "a/data/0": b"\0" * 8, "a/data/x": pickle.dumps(code)}
+    ),
+    "objects.npy": lambda code: saved(np.array([code, None], dtype=object)),
+    "fields.npy": lambda code: saved(np.zeros(1, dtype=[("close", "f8"), ("code", "O")])),
+    "objects.npz": lambda code: zipped(**{"x.npy": saved(np.array([code], dtype=object))}),
+    "deep.zip": lambda code: nested(b"{}", 9),
+    # As Stable-Baselines3 stores a policy.
+    "sb3.zip": lambda code: zipped(
+        data=json.dumps(
+            {
+                "policy_class": {
+                    ":type:": "<class 'abc.ABCMeta'>",
+                    ":serialized:": base64.b64encode(pickle.dumps(code)).decode(),
+                }
+            }
+        ),
+        **{"policy.pth": torch_file({"w": torch.zeros(2)}), "_stable_baselines3_version": "2.3.0"},
+    ),
     "half.zip": lambda code: zipped(data="{}")[:-9],
 }
 
@@ -115,6 +148,11 @@ def test_files_that_only_hold_values_are_none(tmp_path):
         "naive.json": b'{"method": "last"}',
         "history.csv": b"epoch,loss\n1,0.5\n",
         "empty": b"",
+        "bars.npy": saved(np.zeros(2, dtype=[("Open", "f8"), ("Volume", "i8", (2,))])),
+        "bars.npz": zipped(**{"x.npy": saved(np.arange(3.0)), "t.npy": saved(np.array(["a"]))}),
+        "policy.zip": zipped(
+            data='{"gamma": 0.99}', **{"policy.pth": torch_file({"w": torch.zeros(2)})}
+        ),
     }
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(3))])
     files["last.pt"] = torch_file({"optimizer": optimizer.state_dict()})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shlex
-import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -32,7 +32,13 @@ from podium.errors import (
     UsageError,
     suggest,
 )
-from podium.files import flush, flush_folder, full_disk_explained, notify_written
+from podium.files import (
+    flush,
+    flush_folder,
+    full_disk_explained,
+    notify_written,
+    work_folder,
+)
 from podium.frames import Covariates, section_of, view_of_frame
 from podium.hashing import digest_bytes, digest_folder
 from podium.manifest import DIGITS, MANIFEST, content, inside, read_checked, require_hash
@@ -59,7 +65,7 @@ def store(
 
     The same files and description give the same hash and folder, so a step that is interrupted
     and repeated reuses its artefact. The temporary folder is named after ``writer``, which
-    removes it next time; concurrent writers need different names.
+    removes those of its killed processes next time.
     """
     with _half_copied(place, writer) as temporary:
         for name, source in checkpoints.items():
@@ -69,10 +75,7 @@ def store(
         (temporary / MANIFEST).write_bytes(data)
         name = digest_bytes(data)
         target = place / folder_of(name)
-        if target.exists():
-            verify(target, name)
-        else:
-            _rename_in(temporary, target)
+        if _put(temporary, target, name):
             notify_written(target)
     return name, target.name
 
@@ -80,20 +83,33 @@ def store(
 @contextmanager
 def _half_copied(place: Path, writer: str) -> Iterator[Path]:
     """Temporary folder in the store for an unfinished artefact; removed at the end."""
-    with full_disk_explained(place):
-        place.mkdir(parents=True, exist_ok=True)
-        temporary = place / f".{writer}"
-        shutil.rmtree(temporary, ignore_errors=True)
+    with full_disk_explained(place), work_folder(place / writer) as work:
+        temporary = work / "artefact"
+        temporary.mkdir()
+        yield temporary
+
+
+def _put(temporary: Path, target: Path, artifact_hash: str) -> bool:
+    """Give an artefact its name, unless it is in the store; the stored one is verified.
+
+    Returns
+    -------
+    bool
+        Whether it is new.
+    """
+    fresh = not target.exists()
+    if fresh:
+        flush_folder(temporary)
         try:
-            yield temporary
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _rename_in(temporary: Path, target: Path) -> None:
-    flush_folder(temporary)
-    temporary.rename(target)
-    flush(target.parent)
+            temporary.rename(target)
+        except OSError as error:
+            # Another process was faster.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            fresh = False
+        flush(target.parent)
+    verify(target, artifact_hash)
+    return fresh
 
 
 def foreign(folder: Path, artifact_hash: str) -> list[str]:
@@ -145,8 +161,7 @@ def adopt(place: Path, folder: Path, artifact_hash: str) -> bool:
     with _half_copied(place, f"adopt-{target.name}") as temporary:
         for name in names:
             _copy_file(folder / name, temporary / name)
-        _rename_in(temporary, target)
-    return True
+        return _put(temporary, target, artifact_hash)
 
 
 def member_names(count: int) -> list[str]:

@@ -16,6 +16,8 @@ from podium.errors import ConflictError, DataError
 
 # No write takes so long; older temporary files belong to killed processes.
 STALE_SECONDS = 3600.0
+# Suffix of the folders of unfinished writes.
+UNFINISHED = ".unfinished"
 # First characters of cells that spreadsheets take for formulas.
 _FORMULA = ("=", "+", "-", "@")
 # Callbacks for written files.
@@ -30,7 +32,8 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         with suppress(OSError):
             if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
                 leftover.unlink()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Unique on every machine that shares the folder, and in every thread.
+    temporary = path.with_name(f".{path.name}.{_token()}.tmp")
     try:
         with temporary.open("wb") as handle:
             handle.write(data)
@@ -40,6 +43,99 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     notify_written(path)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that does not exist yet; of several concurrent calls one succeeds.
+
+    Raises
+    ------
+    ConflictError
+        The file exists with another content; it is not changed.
+    """
+    try:
+        with work_folder(path) as folder:
+            (folder / path.name).write_bytes(content)
+            put_new(folder / path.name, path)
+    except ConflictError:
+        # A repeated call, after one that was killed as it ended.
+        if not path.is_file() or path.read_bytes() != content:
+            raise
+
+
+@contextmanager
+def work_folder(path: Path) -> Iterator[Path]:
+    """Temporary folder with a unique name beside ``path``; it is removed at the end.
+
+    Folders for the same path that killed processes left are removed first. The process that uses
+    a folder holds a lock on it.
+    """
+    # Imported here: it loads compression libraries, which most commands do not need.
+    import shutil
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{escape(path.name)}.*{UNFINISHED}"):
+        with suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDONLY)
+            try:
+                if hold(descriptor):
+                    shutil.rmtree(leftover)
+            finally:
+                os.close(descriptor)
+    folder, descriptor = _new_folder(path)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _new_folder(path: Path) -> tuple[Path, int]:
+    """Empty folder beside ``path``, and its open descriptor, which holds its lock."""
+    while True:
+        folder = path.with_name(f".{path.name}.{_token()}{UNFINISHED}")
+        folder.mkdir()
+        # Until it is locked another process may take it for a leftover.
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                mine = hold(descriptor)
+            except OSError:
+                # A file system without locks, where no leftover is removed either.
+                return folder, descriptor
+            if mine and folder.is_dir():
+                return folder, descriptor
+            os.close(descriptor)
+
+
+def put_new(temporary: Path, path: Path) -> None:
+    """Flush a file and give it its name, which no other file has.
+
+    Raises
+    ------
+    ConflictError
+        The name is in use; that file is not changed.
+    """
+    flush(temporary)
+    try:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without hard links.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+            temporary.replace(path)
+    except FileExistsError:
+        raise ConflictError(
+            f"{path} exists", "a file that does not exist", "choose another name"
+        ) from None
+    flush(path.parent)
+    notify_written(path)
+
+
+def _token() -> str:
+    return os.urandom(4).hex()
 
 
 @contextmanager

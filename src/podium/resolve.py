@@ -291,14 +291,33 @@ def _last_known(project: str, slot: str) -> tuple[str, int, dict[str, dict[str, 
     try:
         with open(os.path.join(project, CACHE), encoding="utf-8") as handle:
             content = json.load(handle)
-        cached: dict[str, dict[str, Any]] = dict(content["champions"])
-        sequence = int(content["sequence"])
+        cached, sequence = champions_in(content), int(content["sequence"])
     except (OSError, ValueError, KeyError, TypeError):
         cached, sequence = {}, -1
     last, facts = _last_answers.get((project, slot), (-1, None))
     if last >= 0 and last >= sequence:
         return "memory", last, {slot: facts} if facts else {}
     return ("cache" if sequence >= 0 else ""), sequence, cached
+
+
+def champions_in(content: Any) -> dict[str, dict[str, Any]]:
+    """Champion of each slot in the content of ``.podium/champions.json``.
+
+    Raises
+    ------
+    ValueError
+        The content has another shape than podium writes.
+    """
+    texts = ("slot", "candidate_id", "artifact_hash", "artifact_path", "since", "decision_id")
+    champions = content.get("champions") if isinstance(content, dict) else None
+    if not isinstance(champions, dict) or not all(
+        isinstance(facts, dict)
+        and all(isinstance(facts.get(name), str) for name in texts)
+        and {*facts} == {*texts, "version"}
+        for facts in champions.values()
+    ):
+        raise ValueError(f"{CACHE} is not as podium writes it; run: podium run")
+    return champions
 
 
 def main(arguments: list[str]) -> int:

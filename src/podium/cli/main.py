@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 
+from podium.cli import streams
 from podium.errors import PodiumError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-INTERRUPTED, BROKEN_PIPE = 130, 141
+INTERRUPTED = 130
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     sys.unraisablehook = _repeat_interrupt
-    sys.exit(run(sys.argv[1:]))
+    streams.open_all()
+    sys.exit(streams.close(run(sys.argv[1:])))
 
 
 def run(arguments: list[str]) -> int:
@@ -45,17 +46,18 @@ def run(arguments: list[str]) -> int:
         if debug:
             _trace()
         for problem in error.problems:
-            _say(f"podium: {problem}")
+            # No line of a quoted text looks like one of podium.
+            _say(f"podium: {problem}".replace("\n", "\n  "))
         _say_notes(error)
         return error.exit_code
     except KeyboardInterrupt as interrupted:
         _say("podium: interrupted; finished work is on record, and the same command continues")
         _say_notes(interrupted)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has closed the pipe; the interpreter must not flush into it either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    except streams.OutputError as error:
+        return streams.end(error)
+    except BrokenPipeError as error:
+        return streams.end(error)
     except Exception as error:  # noqa: BLE001 - a user sees a sentence, never a traceback
         if debug:
             _trace()
@@ -108,4 +110,4 @@ def _say_notes(error: BaseException) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(streams.printable(text), file=sys.stderr)

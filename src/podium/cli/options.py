@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,22 @@ Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 # Keys of the settings and of the form of the answer in the meta dictionary of a click context.
 SETTINGS, FORM = "podium.settings", "podium.form"
-FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _PlainFile(click.Path):
+    """Path of a file; reading a pipe or a device might never end."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Check the path."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.exists() and not path.is_file():
+            self.fail(f"{path} is not a plain file", param, ctx)
+        return path
+
+
+FILE = _PlainFile(dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 PATH = click.Path(path_type=Path)
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from podium.cli.streams import printable
 from podium.errors import UsageError
 from podium.files import csv_text, watch_writes
 from podium.render.answer import differing
-from podium.render.table import counted, duration, markdown, plain, text, wrapped
+from podium.render.table import cell, counted, duration, markdown, plain, text, wrapped
 
 if TYPE_CHECKING:
     from podium.render.answer import Answer
@@ -86,9 +87,13 @@ class Output:
     def lead(self, sentence: str) -> None:
         """Print the sentence before a table; for other forms it is a message on stderr."""
         if self.form == "table":
-            print("\n".join(wrapped(sentence, self.width)) if self.width else sentence)
+            self.write("\n".join(wrapped(sentence, self.width)) if self.width else sentence)
         else:
             self.say(sentence.rstrip())
+
+    def write(self, text: str = "") -> None:
+        """Print a text on stdout without characters that control a terminal."""
+        print(printable(text))
 
     def result(
         self,
@@ -133,7 +138,7 @@ class Output:
                 print(json.dumps(plain(item), allow_nan=False))
         elif self.form == "ids":
             for item in items:
-                print(item.get("id", item.get("name")))
+                print(cell(str(item.get("id", item.get("name")))))
         elif self.form == "md":
             print(markdown(columns, [[_cell(item.get(c)) for c in columns] for item in items]))
         else:
@@ -147,15 +152,15 @@ class Output:
             return
         longest = max(map(len, item), default=0)
         for name, value in item.items():
-            words = str(_cell(value))
+            words = cell(str(_cell(value)))
             lines = wrapped(words, max(20, self.width - longest - 2)) if self.width else [words]
-            print(f"{name:<{longest}}  " + f"\n{'':<{longest}}  ".join(lines))
+            print(f"{cell(name):<{longest}}  " + f"\n{'':<{longest}}  ".join(lines))
 
     def say(self, message: str) -> None:
         """Print one message on stderr."""
         if not self.quiet:
             self._wipe()
-            print(message, file=sys.stderr)
+            print(printable(message), file=sys.stderr)
 
     def wrote(self, path: Path) -> None:
         """Report a written file once, unless it is one of podium's own."""
@@ -176,7 +181,7 @@ class Output:
             return
         now = time.monotonic()
         started = self._started.setdefault(label, (now, done))
-        line = f"{label} {done}/{total}" + (f", {note}" if note else "")
+        line = cell(f"{label} {done}/{total}" + (f", {note}" if note else ""))
         if started is not None and started[1] < done < total:
             seconds = (now - started[0]) / (done - started[1]) * (total - done)
             line += f", {duration(seconds)} left"

@@ -35,7 +35,7 @@ _KEYS: dict[str, tuple[str, tuple[str, ...]]] = {
             "trial.prediction_hash",
             "evidence.series",
             "test_look.samples_hash",
-            "environment.git_diff_hash",
+            "environment.code_diff_hash",
         ),
     ),
     "study": ("id", ("studies",)),

@@ -46,6 +46,9 @@ RESTORE = "restore the record: podium restore BACKUP FOLDER"
 PATIENCE_SECONDS = 30
 # More than the champions of thousands of slots.
 MOST_BYTES = 2**24
+NO_TABLES, HAS_TABLES = "the file holds no tables", "SELECT 1 FROM sqlite_master"
+# Version of the record's schema; a new one comes with a migration.
+VERSION = 1
 
 
 def champion_facts(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,24 +143,60 @@ def snapshot(
     path = os.fspath(path)
     # Characters that a file's name may contain and a URI may not.
     name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = None
     try:
-        connection = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
+        try:
+            return _select(f"file:{name}?mode=ro", queries)
+        except sqlite3.OperationalError as error:
+            if "unable to open" not in str(error) or _has_log(path):
+                raise
+            # A read-only file system has no room for the log's index, which an empty log needs not.
+            return _select(f"file:{name}?immutable=1", queries)
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"{path}: {error}", "podium's record", _fix_of(str(error), path)) from None
+
+
+def newer(place: object, version: int) -> DataError:
+    """Error for a record that a newer podium wrote."""
+    return DataError(
+        f"{place} has schema version {version}, written by a newer podium",
+        f"at most {VERSION}",
+        "run: pip install --upgrade podium",
+    )
+
+
+def _select(
+    uri: str, queries: Sequence[tuple[str, Sequence[object]]]
+) -> list[list[dict[str, Any]]]:
+    connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE_SECONDS)
+    try:
+        [version] = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+        if version is not None and version > VERSION:
+            raise newer(uri.removeprefix("file:").partition("?")[0], version)
         connection.row_factory = sqlite3.Row
         if len(queries) > 1:
             connection.execute("BEGIN")
         return [[dict(row) for row in connection.execute(*query)] for query in queries]
-    except sqlite3.DatabaseError as error:
-        raise _explained(path, str(error), connection) from None
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error) and not connection.execute(HAS_TABLES).fetchone():
+            raise sqlite3.DatabaseError(NO_TABLES) from None
+        raise
     finally:
-        if connection is not None:
-            connection.close()
+        connection.close()
 
 
-def _explained(path: str, error: str, connection: sqlite3.Connection | None) -> DataError:
-    fix = "run: podium doctor"
+def _has_log(path: str) -> bool:
+    """Whether a record has changes that are not merged into its file."""
+    try:
+        return os.path.getsize(f"{path}-wal") > 0
+    except OSError:
+        return False
+
+
+def _fix_of(error: str, path: str) -> str:
+    if error == NO_TABLES:
+        return RESTORE
     if "no such column" in error or "no such table" in error:
-        fix = OLDER
-        if connection and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            error, fix = "the file holds no tables", RESTORE
-    return DataError(f"{path}: {error}", "podium's record", fix)
+        return OLDER
+    if "unable to open" in error and _has_log(path):
+        return "make its folder writable once: the newest changes are in its log"
+    return "run: podium doctor"

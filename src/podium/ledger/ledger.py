@@ -17,6 +17,7 @@ from podium.config import without_password
 from podium.errors import DataError
 from podium.hashing import digest
 from podium.ledger import failures, schema
+from podium.ledger.champions import newer
 from podium.ledger.deferred_signals import deferred_signals
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
 
@@ -222,11 +223,7 @@ class Ledger:
         newest = sa.select(sa.func.max(schema.schema_version.c.version))
         version = int(connection.execute(newest).scalar_one())
         if version > schema.VERSION:
-            raise DataError(
-                f"{self.place} has schema version {version}, written by a newer podium",
-                f"at most {schema.VERSION}",
-                "run: pip install --upgrade podium",
-            )
+            raise newer(self.place, version)
 
 
 def _parsed(url: str, root: Path) -> sa.URL:

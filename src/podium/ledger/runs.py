@@ -15,7 +15,8 @@ from podium.record import Record, finite, nan_if_null
 
 _COLUMNS = (
     "t.seq, t.id, t.run_id, t.family, t.created_at, t.config, t.seconds, t.notes, t.checkpoint, "
-    "t.extras, t.origin, t.state, t.reason, e.git_commit, e.git_diff_hash"
+    "t.extras, t.origin, t.state, t.reason, e.git_commit, e.git_dirty, "
+    "e.git_diff_hash"
 )
 _FROM_RESULTS = "FROM result r JOIN trial t ON t.project_id = r.project_id AND t.id = r.trial_id"
 _WITH_CODE = (
@@ -252,7 +253,7 @@ def _record(
     extras = json.loads(row["extras"]) if row["extras"] else {}
     commit, diff, checkpoint = row["git_commit"], row["git_diff_hash"], row["checkpoint"]
     imported = row["origin"].startswith("import:")
-    dirty = None if commit is None or imported else diff is not None
+    dirty = None if row["git_dirty"] is None or imported else bool(row["git_dirty"])
     if checkpoint is not None and not imported and "://" not in checkpoint:
         # Stored relative to the project, so that it stays valid when the project is moved.
         checkpoint = str(reader.root / checkpoint)

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-VERSION = 1
+from podium.ledger.champions import VERSION as VERSION
 
 metadata = sa.MetaData()
 
@@ -98,7 +98,9 @@ task = _table(
 environment = _table(
     "environment",
     _text("hash"),
-    *_texts("git_commit", "git_diff_hash", null=True),
+    # Hash of all uncommitted changes, and the stored diff of the files that podium ran.
+    *_texts("git_commit", "git_diff_hash", "code_diff_hash", null=True),
+    _integer("git_dirty", null=True),
     *_texts("packages", "machine"),
     unique=[["hash"]],
 )

@@ -97,10 +97,12 @@ def put_task(tx: Transaction, task_hash: str, spec: Mapping[str, Any]) -> None:
 
 def put_environment(tx: Transaction, facts: Mapping[str, Any]) -> str:
     """Store code state, packages and machine; returns their hash."""
-    diff = facts.get("git_diff")
+    diff, dirty = facts.get("code_diff"), facts.get("git_dirty")
     row = {
         "git_commit": facts.get("git_commit"),
-        "git_diff_hash": put_text(tx, diff) if diff else None,
+        "git_dirty": None if dirty is None else int(dirty),
+        "git_diff_hash": facts.get("git_diff_hash"),
+        "code_diff_hash": put_text(tx, diff) if diff else None,
         "packages": canonical(facts["packages"]),
         "machine": canonical(facts["machine"]),
     }
@@ -112,11 +114,6 @@ def put_environment(tx: Transaction, facts: Mapping[str, Any]) -> str:
 def put_text(tx: Transaction, text: str) -> str:
     """Store a text under its hash."""
     return _put_blob(tx, "text", text.encode(), zlib.compress)
-
-
-def text_hash(text: str) -> str:
-    """Hash under which a text is stored."""
-    return digest_bytes(b"text", text.encode())
 
 
 def put_array(tx: Transaction, array: NDArray[Any]) -> str:

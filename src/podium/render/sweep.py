@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from podium.errors import UsageError
 from podium.record import Record, finite, lower_is_better
+from podium.render.table import cell
 
 _WRITTEN = {"r2": "R²", "f1": "F1", "auc": "AUC", "pct": "pct"}
 _ERRORS = ("mae", "mse", "rmse", "mape", "smape", "mase", "crps")
@@ -127,10 +128,10 @@ def _section(
         return "\n".join([*lines, note])
     lines.append(f"- Run ID: {_line(best.run_id)}")
     if metric != overall:
-        lines.append(f"- Judged by: {metric} (no run has {overall})")
+        lines.append(f"- Judged by: {_line(metric)} (no run has {overall})")
     metrics = [f"{part}_{what}" for what in _SHOWN for part in ("val", "test")]
     shown = dict.fromkeys([metric, *(m for m in metrics if m in best.metrics)])
-    lines += [f"- {label(m)}: {_number(best.metrics[m])}" for m in shown]
+    lines += [f"- {_line(label(m))}: {_number(best.metrics[m])}" for m in shown]
     others = [m for m in best.metrics if m not in shown]
     if others:
         rest = ", ".join(f"{_line(m)} {_number(best.metrics[m])}" for m in others)
@@ -162,4 +163,4 @@ def _number(value: float) -> str:
 
 def _line(text: str) -> str:
     """Text in one line, so that no part of it reads as a heading."""
-    return " ".join(text.split())
+    return " ".join(cell(text).split())

@@ -67,13 +67,13 @@ def command(cli: CliContext, slot: str | None) -> None:
     out = cli.out
     out.result("analysis", analysis, [item])
     if not out.as_json:
-        print(f"\nchosen config: {analysis.distinguishable}")
-        print(
+        out.write(f"\nchosen config: {analysis.distinguishable}")
+        out.write(
             f"selection bias: deflated Sharpe {number(luck.deflated_sharpe)}, PBO "
             f"{number(luck.pbo)}, {counted(analysis.looked_at, 'config')} looked at"
         )
         if out.verbose:
-            print(f"\n{luck_basis(analysis)}")
+            out.write(f"\n{luck_basis(analysis)}")
             rows = luck_rows(analysis)
             out.answer(
                 "luck", [{"figure": r.name, "value": r.value, "meaning": r.meaning} for r in rows]

@@ -12,6 +12,7 @@ import click
 from podium.cli import options
 from podium.cli.main import INTERRUPTED
 from podium.cli.options import CliContext
+from podium.cli.streams import printable
 from podium.errors import UsageError
 from podium.render.table import duration
 
@@ -54,7 +55,8 @@ def command(
     try:
         for line in lines:
             parts = vars(line)
-            print(json.dumps(parts) if cli.out.as_json else " ".join(parts.values()), flush=follow)
+            text = json.dumps(parts) if cli.out.as_json else " ".join(parts.values())
+            print(printable(text), flush=follow)
     except KeyboardInterrupt:
         # The usual end of following a log.
         return INTERRUPTED

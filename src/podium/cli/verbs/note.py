@@ -22,6 +22,7 @@ def command(cli: CliContext, name: str, words: tuple[str, ...]) -> None:
     show, trackers and hyperparams/sweep_results.json have them.
     """
     from podium.ledger.notes import note_line
+    from podium.render.table import cell
     from podium.steps.archive.note import note
 
     with cli.opened() as project:
@@ -29,5 +30,5 @@ def command(cli: CliContext, name: str, words: tuple[str, ...]) -> None:
     if cli.out.as_json:
         cli.out.answer("note", [vars(found)])
         return
-    print(f"{found.name}  {note_line(vars(found))}")
+    cli.out.write(f"{found.name}  {cell(note_line(vars(found)))}")
     cli.out.hint(f"podium show {found.name}")

@@ -21,7 +21,7 @@ from podium.config import Config
 from podium.decision import AUTOMATIC
 from podium.ledger.notes import note_line, notes_of
 from podium.ledger.record_reader import RecordReader
-from podium.render.table import counted
+from podium.render.table import cell, counted
 
 # Kinds of evidence with a figure of the candidate and of its baseline, the first one counts.
 _JUDGED = {
@@ -74,7 +74,7 @@ def command(cli: CliContext, what: str, lineage: bool, history: bool, at: str | 
     else:
         _facts(out, kind, row)
     if notes:
-        print("\n" + "\n".join(note_line(note) for note in notes))
+        out.write("\n" + "\n".join(cell(note_line(note)) for note in notes))
 
 
 def _lineage(out: Output, reader: RecordReader, what: str, store: Path) -> None:
@@ -85,7 +85,7 @@ def _lineage(out: Output, reader: RecordReader, what: str, store: Path) -> None:
     if out.as_json:
         out.answer("lineage", [graph.item()])
         return
-    print(tree(graph.branch(), shutil.get_terminal_size((80, 24)).columns))
+    out.write(tree(graph.branch(), shutil.get_terminal_size((80, 24)).columns))
 
 
 def _history(out: Output, reader: RecordReader, slot: str, moment: str | None) -> None:
@@ -98,13 +98,13 @@ def _history(out: Output, reader: RecordReader, slot: str, moment: str | None) -
         out.answer("history", [vars(reign) for reign in reigns])
         return
     for reign in reversed(reigns):
-        print(f"{reign.candidate_id}  {reign.since} to {reign.until or 'now'}")
-        print(f"  by {reign.by} ({reign.kind}): {reign.reason}")
+        out.write(f"{reign.candidate_id}  {reign.since} to {reign.until or 'now'}")
+        out.write(f"  by {reign.by} ({reign.kind}): {cell(reign.reason)}")
         for one in reign.verdicts:
-            print(f"  {one['result']} {one['gate']}: {one['finding']}")
-        print(f"  evidence: {', '.join(reign.evidence) or 'none'}")
+            out.write(f"  {one['result']} {one['gate']}: {cell(one['finding'])}")
+        out.write(f"  evidence: {', '.join(reign.evidence) or 'none'}")
         if reign.until:
-            print(f"  ended by {reign.ended_by}: {reign.ended_reason}")
+            out.write(f"  ended by {reign.ended_by}: {cell(reign.ended_reason)}")
     if not reigns:
         out.say(f"{slot} has had no champion yet")
 
@@ -126,7 +126,7 @@ def _slot(out: Output, config: Config, reader: RecordReader, slot: str) -> None:
         horizon = f"{section.target}, {counted(section.horizon, 'bar')} ahead"
         facts |= {"forecasts": horizon, "sealed test from": section.test_from}
     out.facts("slot", facts)
-    print()
+    out.write()
     _decisions(out, decisions, "candidate")
 
 
@@ -138,12 +138,12 @@ def _candidate(out: Output, reader: RecordReader, row: dict[str, Any]) -> None:
     facts = {name: value for name, value in row.items() if value not in (None, "")}
     _facts(out, "candidate", facts)
     for one in evidence:
-        print(f"\n{one['kind']} evidence {one['id']}, {one['created_at']}")
+        out.write(f"\n{one['kind']} evidence {one['id']}, {one['created_at']}")
         out.answer("evidence", _side_by_side(one["scalars"]))
         notes = {name: text for name, text in one["notes"].items() if text}
         if notes:
             out.facts("notes", notes)
-    print("\ndecisions, newest first")
+    out.write("\ndecisions, newest first")
     _decisions(out, [d for d in reader.rows("decisions") if d["candidate_id"] == row["id"]])
 
 

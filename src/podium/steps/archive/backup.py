@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,7 +52,7 @@ def backup(project: Project, destination: Path) -> Backup:
     Raises
     ------
     ConflictError
-        The destination exists; it is not changed.
+        The destination exists; it is not changed. The message says whether it is complete.
     UsageError
         The destination is no tar file, record or store are outside the project, or ``ledger.url``
         in podium.toml cannot be rewritten.
@@ -64,10 +63,10 @@ def backup(project: Project, destination: Path) -> Backup:
     record = RECORD if source is None else _inside(project, source, "ledger.url")
     settings = naming((project.root / FILE).read_text(encoding="utf-8"), f"sqlite:///{record}")
     store = _inside(project, project.store, "paths.registry")
-    with packed(destination, PACKING) as pack, tempfile.TemporaryDirectory() as name:
-        whole = Path(name) / "record"
+    with packed(destination, PACKING) as pack:
+        whole = pack.work / "record"
         if source is None:
-            source = Path(name) / "snapshot"
+            source = pack.work / "snapshot"
             snapshot(project.ledger, source)
         copy_of_file(source, whole)
         pack.add(FILE, settings.encode())

@@ -243,9 +243,11 @@ def _artifacts(config: Config, reader: RecordReader) -> str:
 
 
 def _champions(config: Config, reader: RecordReader) -> str:
+    from podium.resolve import champions_in
+
     champions = reader.champions()
     path = config.root / CACHE
-    cached = json.loads(path.read_text())["champions"] if path.is_file() else {}
+    cached = champions_in(json.loads(path.read_bytes())) if path.is_file() else {}
     in_file = {slot: holder["candidate_id"] for slot, holder in cached.items()}
     on_record = {slot: holder.candidate_id for slot, holder in champions.items()}
     if in_file != on_record:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from podium import registry
-from podium.errors import ConflictError, NotFoundError, UsageError
-from podium.files import csv_text, full_disk_explained, write_atomic
+from podium.errors import NotFoundError, UsageError
+from podium.files import csv_text, full_disk_explained, write_new
 from podium.hashing import canonical, strict
 from podium.importers import sweep_results
 from podium.ledger import runs, trial_facts
@@ -80,12 +80,10 @@ def write(path: Path, result: Export) -> None:
     Raises
     ------
     ConflictError
-        The file exists; it is not changed.
+        The file exists with another content; it is not changed.
     """
-    if path.exists():
-        raise ConflictError(f"{path} exists", "a file that does not", "choose another name")
     with full_disk_explained(path):
-        write_atomic(path, result.content)
+        write_new(path, result.content)
 
 
 def named(reader: RecordReader, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

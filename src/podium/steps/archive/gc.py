@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from podium import artifact, registry
-from podium.files import flush
+from podium.files import UNFINISHED, flush
 from podium.hashing import digest
 from podium.ledger import trial_facts, writes
 from podium.manifest import DIGITS
@@ -32,7 +32,7 @@ POINTERS = (
 _FOLDER = re.compile(f"[0-9a-f]{{{DIGITS}}}")
 _NAMED = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{DIGITS}}}(?![0-9a-f])")
 # Names of unfinished and of partly removed artefacts.
-_HALF = re.compile(r"\.(?:[a-z]+-)?[0-9a-f]{16,20}")
+_HALF = re.compile(rf"\..+{re.escape(UNFINISHED)}|\.[0-9a-f]{{{DIGITS}}}")
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
 from podium.config import FILE
 from podium.errors import ConflictError
-from podium.files import full_disk_explained, write_atomic
+from podium.files import full_disk_explained, write_atomic, write_new
 from podium.hashing import new_id
 
 _IGNORED = (
@@ -107,17 +106,10 @@ def _write_once(path: Path, text: str) -> None:
 
     A second project id would detach the runs of the first one.
     """
-    temporary = path.with_name(f".{path.name}.{new_id('n')}")
-    write_atomic(temporary, text)
     try:
-        os.link(temporary, path)
-    except FileExistsError:
+        write_new(path, text.encode())
+    except ConflictError:
         raise _exists(path.parent) from None
-    except OSError:
-        # A file system without hard links.
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _exists(folder: Path) -> ConflictError:

@@ -244,10 +244,9 @@ def _grounds(project: Project, reader: RecordReader, row: Row) -> list[Environme
     if then is None:
         raise NotFoundError(f"no environment of {row['id']} on record", fix="run: podium doctor")
     now = environment.capture(project.root)
-    diff = now["git_diff"]
     pairs = [
         ("git commit", then["git_commit"], now["git_commit"]),
-        ("uncommitted changes", then["git_diff_hash"], writes.text_hash(diff) if diff else None),
+        ("uncommitted changes", then["git_diff_hash"], now["git_diff_hash"]),
     ]
     for part in ("packages", "machine"):
         for what, known in then[part].items():

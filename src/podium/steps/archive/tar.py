@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,14 +17,16 @@ from typing import IO, Any
 
 from podium import __version__, artifact
 from podium.errors import ConflictError, DataError, UsageError
-from podium.files import full_disk_explained
+from podium.files import full_disk_explained, put_new, work_folder
 from podium.hashing import canonical
 from podium.ledger.ledger import now
 
 # Limits far above any project, against forged sizes.
-MOST_FILES, MOST_BYTES = 1_000_000, 2**40
+MOST_FILES, MOST_BYTES, MOST_LISTED = 1_000_000, 2**40, 2**28
 PIECE = 2**20
 ENDINGS = (".tar", ".tar.gz")
+# Takes one file of a tar file, by its name, and returns its SHA-256.
+Take = Callable[[PurePosixPath, IO[bytes] | None], str]
 
 
 @dataclass(frozen=True)
@@ -79,36 +84,58 @@ def newer(found: str, most: int) -> DataError:
 
 @contextmanager
 def packed(destination: Path, packing: Packing) -> Iterator[Packer]:
-    """Packer of a new tar file, which appears when it is complete; call :meth:`Packer.close`.
+    """Packer of a new tar file; call :meth:`Packer.close` at the end.
+
+    The file appears when it is complete, was read back and has the hashes of its list of contents.
 
     Raises
     ------
     UsageError
         The name is not that of a tar file.
     ConflictError
-        The file exists; it is not changed.
+        The file exists; it is not changed. The message says whether it is complete.
     """
     if not destination.name.endswith(ENDINGS):
         raise UsageError(f"{destination} is no tar file", "a name that ends with .tar or .tar.gz")
-    if destination.exists():
-        raise ConflictError(f"{destination} exists", "a file that does not", "choose another name")
-    temporary = destination.with_name(f".{destination.name}.tmp")
-    with full_disk_explained(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
+    with full_disk_explained(destination), work_folder(destination) as work:
+        if os.path.lexists(destination):
+            raise _exists(destination, packing)
+        temporary = work / destination.name
+        with tarfile.open(temporary, "w:gz" if destination.suffix == ".gz" else "w") as tar:
+            yield Packer(tar, packing, work)
+        check(temporary, packing)
         try:
-            with tarfile.open(temporary, "w:gz" if destination.suffix == ".gz" else "w") as tar:
-                yield Packer(tar, packing)
-            temporary.rename(destination)
-        finally:
-            temporary.unlink(missing_ok=True)
+            put_new(temporary, destination)
+        except ConflictError:
+            raise _exists(destination, packing) from None
+
+
+def _exists(destination: Path, packing: Packing) -> ConflictError:
+    """Error about an existing destination, perhaps that of the same command, which was killed."""
+    expected, other = "a file that does not exist", "choose another name"
+    try:
+        if not destination.is_file():
+            return ConflictError(f"{destination} exists", expected, other)
+        made = check(destination, packing).get("created_at")
+    except (DataError, OSError):
+        return ConflictError(
+            f"{destination} exists and is no complete {packing.kind}", expected, other
+        )
+    return ConflictError(
+        f"{destination} exists: a complete {packing.kind} of {made}",
+        expected,
+        f"use it, or {other}",
+    )
 
 
 class Packer:
     """Adds files to a tar file, and their hashes to the list of contents."""
 
-    def __init__(self, tar: tarfile.TarFile, packing: Packing) -> None:
+    def __init__(self, tar: tarfile.TarFile, packing: Packing, work: Path) -> None:
         self.tar = tar
         self.packing = packing
+        # Folder for temporary files.
+        self.work = work
         self.files: dict[str, str] = {}
 
     def add(self, name: str, data: bytes) -> None:
@@ -154,11 +181,19 @@ def unpack(source: Path, target: Path, packing: Packing) -> dict[str, Any]:
     DataError
         The file is damaged, forged, or of another kind; the caller removes ``target``.
     """
-    hashes = _unpack(source, target, packing)
-    listed = target / packing.contents
-    contents = packing.contents_of(listed.read_bytes() if packing.contents in hashes else b"")
-    del hashes[packing.contents]
-    listed.unlink()
+    return _checked(source, packing, lambda name, piece: _write(piece, target / name))
+
+
+def check(source: Path, packing: Packing) -> dict[str, Any]:
+    """Read a tar file as :func:`unpack` does, without writing, and return its list of contents."""
+    return _checked(source, packing, lambda name, piece: _copy(piece, None))
+
+
+def _checked(source: Path, packing: Packing, take: Take) -> dict[str, Any]:
+    """List of contents of a tar file, after each file was taken and has its listed hash."""
+    hashes, listed = _read(source, packing, take)
+    contents = packing.contents_of(listed)
+    hashes.pop(packing.contents, None)
     for name in sorted({*hashes, *contents["files"]}):
         if hashes.get(name) != contents["files"].get(name):
             how = "is missing" if name not in hashes else "differs from the list of contents"
@@ -166,9 +201,10 @@ def unpack(source: Path, target: Path, packing: Packing) -> dict[str, Any]:
     return contents
 
 
-def _unpack(source: Path, target: Path, packing: Packing) -> dict[str, str]:
+def _read(source: Path, packing: Packing, take: Take) -> tuple[dict[str, str], bytes]:
+    """Hash of each file by name, and the bytes of the list of contents."""
     hashes: dict[str, str] = {}
-    total = 0
+    listed, total = b"", 0
     try:
         with tarfile.open(source) as tar:
             for entry in tar:
@@ -180,20 +216,31 @@ def _unpack(source: Path, target: Path, packing: Packing) -> dict[str, str]:
                     )
                 if entry.name in hashes or len(hashes) >= MOST_FILES or total > MOST_BYTES:
                     raise packing.refused(f"{source} holds too much at {entry.name!r}")
-                hashes[entry.name] = _write(tar.extractfile(entry), target / name)
-    except (tarfile.TarError, EOFError, ValueError) as error:
+                piece = tar.extractfile(entry)
+                if entry.name == packing.contents and piece:
+                    listed = piece.read(MOST_LISTED)
+                    hashes[entry.name] = ""
+                else:
+                    hashes[entry.name] = take(name, piece)
+    except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
         raise packing.refused(f"{source} cannot be read: {error}") from None
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         raise packing.refused(f"{source} has a file and a folder of one name: {error}") from None
-    return hashes
+    return hashes, listed
 
 
 def _write(source: IO[bytes] | None, path: Path) -> str:
-    """Copy in pieces, so that a forged size fills no memory; return the SHA-256."""
-    sha = hashlib.sha256()
+    """Write a file of a tar file; return its SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as target:
-        while source and (piece := source.read(PIECE)):
-            sha.update(piece)
+        return _copy(source, target)
+
+
+def _copy(source: IO[bytes] | None, target: IO[bytes] | None) -> str:
+    """Copy in pieces, so that a forged size fills no memory; return the SHA-256."""
+    sha = hashlib.sha256()
+    while source and (piece := source.read(PIECE)):
+        sha.update(piece)
+        if target:
             target.write(piece)
     return sha.hexdigest()

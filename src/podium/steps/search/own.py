@@ -202,6 +202,7 @@ def _sweep(
             **question,
         )
         _report_changes(project, data)
+        project.add_scripts(data.code_hashes)
         with driver.work_folder(project, data.slot, TASK) as work:
             run = SearchRun(
                 data.name,

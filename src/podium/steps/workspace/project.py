@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -145,6 +145,7 @@ class Project:
         # only read.
         self.feeds = listener is not None
         self._activities: list[Activity] = []
+        self._scripts = set[str]()
         self._verb = ""
         self._stack = ExitStack()
 
@@ -321,12 +322,17 @@ class Project:
             if activity.slot == slot or not slot:
                 activity.tell(**facts)
 
+    def add_scripts(self, names: Iterable[str]) -> None:
+        """Add files of the project that trials run, whose changes are recorded."""
+        self._scripts |= {*names}
+        self.__dict__.pop("environment", None)
+
     @cached_property
     def environment(self) -> str:
         """Hash of the environment: code state, packages and machine."""
         from podium.ledger import writes
 
-        facts = capture(self.root, device=self.places)
+        facts = capture(self.root, device=self.places, scripts=self._scripts)
         return self.ledger.write(writes.put_environment, facts)
 
     @property
