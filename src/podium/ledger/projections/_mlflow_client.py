@@ -233,9 +233,14 @@ class Experiment:
                 params=[Param(k, v) for k, v in content.params.items() if k not in known],
                 tags=[RunTag(name, value) for name, value in content.tags.items()],
             )
-            if folder is not None:
-                self.client.log_artifacts(run_id, str(folder))
+        if folder is not None:
+            self.add_files(run_id, folder)
         self.end(run_id, content)
+
+    def add_files(self, run_id: str, folder: Path) -> None:
+        """Add the files of a folder to the artefacts of a run."""
+        with self.errors_classified():
+            self.client.log_artifacts(run_id, str(folder))
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""

@@ -169,17 +169,8 @@ class SyncPass:
         """Restore tags, metrics, versions and aliases that differ from the record."""
         place = self.ledger, self.target, self.registry, self.source.store
         for candidate_id in differing(*place, self.experiment.get):
-            error = _error_of(self._restore_candidate, candidate_id)
+            error = _error_of(partial(self._send_candidate, whole=True), candidate_id)
             yield _refusal("candidate", candidate_id, error)
-
-    def _restore_candidate(self, candidate_id: str) -> None:
-        trial_id = self.ledger.read(candidates.trial_of, candidate_id)
-        run = self._live_run(trial_id) if trial_id is not None else None
-        content = self._content(trial_id) if trial_id is not None else None
-        if run is not None and content is not None:
-            # Tags of a state that the candidate no longer has.
-            self.experiment.untag(run.run_id, stray(run.tags, content.tags))
-        self._send_candidate(candidate_id, whole=True)
 
     def close_parents(self) -> None:
         """Set the end of studies to that of their last trial."""
@@ -246,13 +237,19 @@ class SyncPass:
         if item.kind not in ("candidate", "decision"):
             run_of = self.ledger.read(_mlflow_facts.run_of, item.subject_id)
             return run_of is not None and self._send(run_of, only_tags=True)
-        done = False
+        done, refusals = False, list[MlflowRefusedError]()
         for one in self.ledger.read(candidates.touched, item):
             # A new candidate's files are sent with its trial; tags are sent once per piece.
             whole = item.kind == "candidate" and one == item.subject_id
             if whole or one not in self.sent_candidates:
-                done |= self._send_candidate(one, whole=whole)
-                self.sent_candidates.add(one)
+                try:
+                    done |= self._send_candidate(one, whole=whole)
+                    self.sent_candidates.add(one)
+                except MlflowRefusedError as error:
+                    # The other candidates do not depend on this one.
+                    refusals.append(error)
+        if refusals:
+            raise refusals[0]
         return done
 
     def _send_candidate(self, candidate_id: str, *, whole: bool = False) -> bool:
@@ -291,10 +288,12 @@ class SyncPass:
             return before
         if run is None or not (self.source.store / folder_of(artifact_hash)).is_dir():
             return before
-        self.registry.make(name, state.row["slot"])
         with tempfile.TemporaryDirectory() as place:
             self._copy_model(state, run.run_id, Path(place))
-            return self.registry.create(name, run.run_id, state.id, tags, Path(place))
+            # The run has its model even if the registry refuses it.
+            self.experiment.add_files(run.run_id, Path(place))
+        self.registry.make(name, state.row["slot"])
+        return self.registry.create(name, run.run_id, state.id, tags)
 
     def _live_run(self, trial_id: str) -> RemoteRun | None:
         """A trial's run, unless it is missing or deleted."""
@@ -334,11 +333,13 @@ class SyncPass:
             parent = self._parent(content)
             name = name or self._name(content)
             run_id = self.experiment.create(content, name, parent)
-        elif only_tags:
-            self.experiment.tag(run.run_id, content.tags)
-            return True
         else:
             run_id = run.run_id
+            # Tags of an earlier state, or of an earlier candidate of the same trial.
+            self.experiment.untag(run_id, stray(run.tags, content.tags))
+            if only_tags:
+                self.experiment.tag(run_id, content.tags)
+                return True
         self.fresh[subject_id] = (run_id, name)
         with tempfile.TemporaryDirectory() as place:
             has_files = self._copy_files(content, Path(place))

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from podium.ledger.projections._mlflow_candidates import is_state_tag
@@ -120,19 +119,10 @@ class Registry:
             )
         self._mine.add(name)
 
-    def create(
-        self, name: str, run_id: str, candidate_id: str, tags: Mapping[str, str], files: Path
-    ) -> Version:
-        """Add a candidate's files to its run, and register its model's folder as a version.
-
-        Parameters
-        ----------
-        files : Path
-            Folder of files for the run's artefacts; the model is in ``models/<candidate>``.
-        """
+    def create(self, name: str, run_id: str, candidate_id: str, tags: Mapping[str, str]) -> Version:
+        """Register ``models/<candidate>`` among the artefacts of a run as a version."""
         client = self.experiment.client
         with self._errors_classified():
-            client.log_artifacts(run_id, str(files))
             place = client.get_run(run_id).info.artifact_uri
             # With its tags at once, so that it can be found after a kill.
             made = client.create_model_version(
