@@ -15,6 +15,7 @@ from podium.evidence import Scalar
 from podium.ledger import decisions, writes
 from podium.ledger.projections._mlflow_pass import SyncPass
 from podium.steps.evidence.evidence import evidence_about
+from podium.trial import Epoch
 
 pytestmark = [
     pytest.mark.skipif(find_spec("mlflow") is None, reason="MLflow is not installed"),
@@ -111,3 +112,34 @@ def test_the_tags_of_two_candidates_of_one_trial_do_not_mix(place):
     by_candidate = {version.tags["podium.candidate_id"]: version.tags for version in versions}
     assert by_candidate[first.id]["promotion_stage"] == "beta"
     assert "promotion_reason" not in by_candidate[second.id]
+
+
+def test_a_metric_of_a_run_is_that_of_its_best_epoch(place):
+    series = [0.5, 0.9, 0.7]
+    epochs = tuple(Epoch(0, n, {"val_macro_f1": f1}) for n, f1 in enumerate(series, start=1))
+    [best] = place.trials(1, epochs=epochs, best_epoch=2)
+    [last] = place.trials(2, epochs=epochs[:2], best_epoch=2)
+    place.projection.drain()
+    there = runs(place.target.uri)
+    assert there[best].data.metrics["val_macro_f1"] == 0.9
+    histories = [
+        [
+            (point.step, point.value)
+            for point in client(place.target.uri).get_metric_history(
+                there[trial].info.run_id, "val_macro_f1"
+            )
+        ]
+        for trial in (best, last)
+    ]
+    assert histories == [[(1, 0.5), (2, 0.9), (3, 0.7), (4, 0.9)], [(1, 0.5), (2, 0.9)]]
+
+
+def test_the_source_of_a_run_is_the_command_that_ran(place):
+    place.ledger.verb = "run"
+    [by_run] = place.trials(1)
+    place.ledger.verb = ""
+    [unknown] = place.trials(2)
+    place.projection.drain()
+    there = runs(place.target.uri)
+    sources = [there[trial].data.tags["mlflow.source.name"] for trial in (by_run, unknown)]
+    assert sources == ["podium run", "podium tune"]

@@ -90,8 +90,8 @@ class Ledger:
         before_new: Callable[[], None] = lambda: None,
     ) -> None:
         self.project_id, self._before_new = project_id, before_new
-        # Template of MLflow run names set by the current command.
-        self.run_name = ""
+        # Template of MLflow run names set by the current command, and the command.
+        self.run_name = self.verb = ""
         place = _parsed(url, root)
         self.is_sqlite = place.get_backend_name() == "sqlite"
         self.place = str(place.database) if self.is_sqlite else without_password(url)

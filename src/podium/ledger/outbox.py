@@ -16,8 +16,8 @@ from podium.ledger import schema
 from podium.ledger.ledger import Transaction, now
 from podium.ledger.statements import delete, first, insert, select, update, upsert, value
 
-# Not a target: the run name templates that commands set for their trials.
-RUN_NAME = "run name"
+# Not targets: the run name templates that commands set for their trials, and those commands.
+RUN_NAME, VERB = "run name", "verb"
 _ITEM = [schema.outbox.c[name] for name in ("seq", "kind", "subject_id", "created_at")]
 
 

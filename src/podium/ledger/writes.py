@@ -147,10 +147,14 @@ def announce(tx: Transaction, kind: str, subject_ids: Sequence[str]) -> None:
     """Append changed rows to the outbox, for all projections of the record."""
     item = {"kind": kind, "created_at": now()}
     insert(tx, schema.outbox, [{**item, "subject_id": id_} for id_ in subject_ids])
-    if kind == "trial" and tx.ledger.run_name:
-        # Stored with the trial, because another command may send it later.
-        for subject_id in subject_ids:
-            outbox.remember(tx, outbox.RUN_NAME, subject_id, "", tx.ledger.run_name)
+    if kind == "trial":
+        _remember(tx, outbox.RUN_NAME, subject_ids, tx.ledger.run_name)
+
+
+def _remember(tx: Transaction, key: str, trial_ids: Sequence[str], text: str) -> None:
+    """Store a text with trials, because another command may send them later."""
+    for trial_id in trial_ids if text else ():
+        outbox.remember(tx, key, trial_id, "", text)
 
 
 def start_trials(
@@ -287,6 +291,7 @@ def end_trial(
     results = {**(errors or {}), **results_of(ended, metric)}
     insert(tx, schema.result, result_rows(trial_id, family, results))
     announce(tx, "trial", [trial_id])
+    _remember(tx, outbox.VERB, [trial_id], tx.ledger.verb)
 
 
 def pause_trial(tx: Transaction, ended: Ended) -> None:
@@ -331,6 +336,7 @@ def prune_trials(tx: Transaction, trial_ids: Sequence[str], reason: str) -> None
     new = {"state": State.PRUNED, "reason": reason, "ended_at": now()}
     update(tx, schema.trial, new, id=pruned)
     announce(tx, "trial", pruned)
+    _remember(tx, outbox.VERB, pruned, tx.ledger.verb)
 
 
 _SCORE = schema.score.c

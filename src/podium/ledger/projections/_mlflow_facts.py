@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from podium.ledger import reads, schema
+from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Transaction
 from podium.ledger.notes import note_line
 from podium.ledger.projections import _mlflow_candidates as candidates
@@ -94,11 +94,13 @@ def of_trial(tx: Transaction, trial_id: str, target: str) -> Facts | None:
 
 
 def _link(tx: Transaction, trial_id: str) -> dict[str, Any]:
-    """First study that looked at a trial."""
+    """First study that looked at a trial, and the command that ran it."""
     link, study = schema.study_trial.c, schema.study.c
     columns = [link.study_id, link.phase, link.number, study.slot]
     same = study.id == link.study_id
-    return first(tx, columns, same, order=link.seq, trial_id=trial_id) or {}
+    row = first(tx, columns, same, order=link.seq, trial_id=trial_id) or {}
+    verb = value(tx, schema.projected.c.remote_name, target=outbox.VERB, subject_id=trial_id)
+    return {**row, "verb": verb}
 
 
 def _hashed_rows(tx: Transaction, row: Mapping[str, Any]) -> dict[str, Any]:

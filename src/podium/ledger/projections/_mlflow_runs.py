@@ -246,6 +246,9 @@ def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
     best = facts.row["best_epoch"] or last
     for name, value in facts.results.items():
         values.append((f"best_epoch/{name}" if name in series else name, value, best))
+        # MLflow shows a metric's last value, which then is that of the model that the run keeps.
+        if name in series and math.isfinite(value) and value != facts.epochs[last].get(name):
+            values.append((name, value, last + 1))
     # MLflow shows the newest value of a step, so newer evidence replaces older.
     evidence = {
         # Figures of a single class are in the bundle.
@@ -265,7 +268,7 @@ def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
     points, lost = [], dict[str, list[int]]()
     for name, value, epoch in values:
         if math.isfinite(value):
-            moment = start + (end - start) * epoch // last if last else end
+            moment = start + (end - start) * min(epoch, last) // last if last else end
             if name in evidence:
                 moment = _milliseconds(evidence[name][1])
             points.append(Point(names[name], value, moment, epoch))
@@ -293,9 +296,11 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def _source(row: Mapping[str, Any], link: Mapping[str, Any]) -> str:
-    """Command that made a trial; for a baseline, the command of its step."""
+    """Command that made a trial; one from another record has the command of its phase."""
     if row["origin"]:
         return f"podium {str(row['origin']).replace(':', ' ')}"
+    if link.get("verb"):
+        return f"podium {link['verb']}"
     phase = str(link.get("phase", "")).partition("/")[0].removesuffix("_baseline")
     return f"podium {'tune' if phase in ('', BASELINE) else phase}"
 

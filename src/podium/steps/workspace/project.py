@@ -246,6 +246,7 @@ class Project:
             self._stack.callback(start())
         if self.config.origins["mlflow.run_name"] == "flag":
             ledger.run_name = self.config.mlflow.run_name
+        ledger.verb = self._verb
         return ledger
 
     def _require_no_remains(self) -> None:
@@ -425,7 +426,8 @@ class Project:
         if self._verb:
             yield
             return
-        self._verb, self.log.verb, self.log.id, self.retried = verb, "", "", set()
+        self._set_verb(verb)
+        self.log.verb, self.log.id, self.retried = "", "", set()
         outcome: BaseException | None = None
         try:
             with watch_writes(self.log.wrote):
@@ -443,8 +445,14 @@ class Project:
                 error.add_note(self.log_hint)
             raise
         finally:
-            self._verb = ""
+            self._set_verb("")
             self.log.end(outcome)
+
+    def _set_verb(self, verb: str) -> None:
+        """Set the verb that runs, which the record stores with the trials."""
+        self._verb = verb
+        if "ledger" in self.__dict__:
+            self.ledger.verb = verb
 
     @property
     def log_hint(self) -> str:
