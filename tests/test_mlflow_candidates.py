@@ -1,5 +1,6 @@
 """Candidates of a small record in MLflow: each has its own tags, and one refusal stops no other."""
 
+import re
 import shutil
 from dataclasses import replace
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from mlflow_models import MODEL
 from mlflow_places import Place, client, runs
 from podium import artifact
 from podium.decision import Stage
+from podium.errors import UsageError
 from podium.evidence import Scalar
 from podium.ledger import decisions, writes
 from podium.ledger.projections._mlflow_pass import SyncPass
@@ -143,3 +145,39 @@ def test_the_source_of_a_run_is_the_command_that_ran(place):
     there = runs(place.target.uri)
     sources = [there[trial].data.tags["mlflow.source.name"] for trial in (by_run, unknown)]
     assert sources == ["podium run", "podium tune"]
+
+
+def test_a_setting_names_the_registered_model(place):
+    [trial] = place.trials(1)
+    candidate = registered(place, "one", trial)
+    place.projection.drain()
+    renamed = Place(place.root, registered_model="team-{slot}")
+    assert renamed.projection.check().differing == {
+        candidate.id: [f"team-{MODEL} has no version of the candidate"]
+    }
+    assert renamed.projection.restore_candidates().refused == []
+    assert renamed.projection.check().differing == {}
+    there = client(place.target.uri)
+    [version] = there.search_model_versions(f"name='team-{MODEL}'")
+    assert version.tags["podium.candidate_id"] == candidate.id
+    renamed.close()
+
+
+def test_slots_do_not_share_a_registered_model(place):
+    shared = Place(place.root, registered_model="team")
+    one, two = shared.trials(1, 2)
+    registered(shared, "one", one)
+    registered(shared, "two", two, slot="us4/D/return")
+    done = shared.projection.drain()
+    assert all(f"belongs to the slot {projects.SLOT}" in line for line in done.refused)
+    assert done.refused
+    shared.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a/{slot}", "has /"), ("{slots}", "'{slots}'"), (" ", "is empty"), ("{", "Single '{'")],
+)
+def test_a_name_that_mlflow_does_not_take_is_refused(place, name, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        Place(place.root, registered_model=name)

@@ -329,6 +329,7 @@ class MlflowSection:
     tracking_uri: str = ""
     experiment: str = ""
     run_name: str = "{data_version}-{window_size}-{model_tag}-{run_id}"
+    registered_model: str = "{slot}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from podium.decision import Kind, Stage
 from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Transaction
 from podium.ledger.outbox import Item
-from podium.ledger.projections._mlflow_target import model_of, zip_of
+from podium.ledger.projections._mlflow_target import zip_of
 from podium.ledger.statements import first, mine, select, value, values
 
 # The older tags, which people search by, have minutes; the record has the exact time.
@@ -107,11 +107,6 @@ class CandidateState:
             for name, figure in scalars.items()
             if isinstance(figure, int | float) and math.isfinite(figure)
         }
-
-    @property
-    def model(self) -> str:
-        """Name of the registered model: the slot in MLflow's spelling."""
-        return model_of(self.row["slot"])
 
 
 def is_state_tag(name: str) -> bool:

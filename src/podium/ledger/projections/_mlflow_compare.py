@@ -68,22 +68,23 @@ def differing(
             messages = []
             if newest[trials[one.id]] == one.id:
                 messages = _wrong("run", remote.tags, one) + _lacking(remote.metrics, one.figures)
-            if one.model not in versions:
+            model = target.model_of(one.row["slot"])
+            if model not in versions:
                 try:
-                    versions[one.model] = registry.versions(one.model)
-                    aliases[one.model] = registry.alias(one.model)
+                    versions[model] = registry.versions(model)
+                    aliases[model] = registry.alias(model)
                 except NoRegistryError:
-                    versions[one.model], aliases[one.model] = {}, None
-            version = versions[one.model].get(one.id)
+                    versions[model], aliases[model] = {}, None
+            version = versions[model].get(one.id)
             if version is not None and run(version.run_id) is not None:
-                where = f"{one.model} version {version.number}"
+                where = f"{model} version {version.number}"
                 messages += _wrong(where, version.tags, one)
-                has_alias = aliases[one.model] == version.number
+                has_alias = aliases[model] == version.number
                 if has_alias != (holders.get(one.row["slot"]) == one.id):
                     verb = "has" if has_alias else "lacks"
                     messages.append(f"{where} {verb} the alias {ALIAS}")
             elif (store / folder_of(one.row["artifact_hash"])).is_dir():
-                messages.append(f"{one.model} has no version of the candidate")
+                messages.append(f"{model} has no version of the candidate")
             if messages:
                 differences[one.id] = messages
     except (MlflowRefusedError, MlflowFailedError) as error:

@@ -263,7 +263,8 @@ class SyncPass:
 
     def _register(self, state: CandidateState) -> None:
         """Register a candidate's version with its tags, and set the alias to the champion."""
-        name, slot = state.model, state.row["slot"]
+        slot = state.row["slot"]
+        name = self.target.model_of(slot)
         versions = self.registry.versions(name)
         before = versions.get(state.id)
         version = self._version(state, before)
@@ -280,7 +281,7 @@ class SyncPass:
 
     def _version(self, state: CandidateState, before: Version | None) -> Version | None:
         """Version of a candidate: the existing one, unless its files were in a run now missing."""
-        name, artifact_hash = state.model, state.row["artifact_hash"]
+        name, artifact_hash = self.target.model_of(state.row["slot"]), state.row["artifact_hash"]
         run = self._live_run(state.row["trial_id"])
         tags = _mlflow_runs.tag_values(state.tags)
         if before is not None and self.experiment.get(before.run_id) is not None:

@@ -53,7 +53,8 @@ class Registry:
 
     def __init__(self, experiment: Experiment, project_id: str, project: str) -> None:
         self.experiment, self.project_id, self.project = experiment, project_id, project
-        self._mine: set[str] = set()
+        # Names and slots of the models that are this project's.
+        self._mine: set[tuple[str, str]] = set()
         # Message once a server has reported that it has no registry.
         self._none = ""
 
@@ -93,9 +94,9 @@ class Registry:
         Raises
         ------
         MlflowRefusedError
-            The model belongs to another project.
+            The model belongs to another project or slot.
         """
-        if name in self._mine:
+        if (name, slot) in self._mine:
             return
         tags = {
             "podium.slot": slot,
@@ -115,9 +116,14 @@ class Registry:
                 f"the registered model {name} belongs to "
                 f"{'another project, ' + other if other else 'no project of podium'}; two projects "
                 "with one name would serve each other's models: rename the slot, or set another "
-                "store (mlflow.tracking_uri)"
+                "store (mlflow.tracking_uri) or another name (mlflow.registered_model)"
             )
-        self._mine.add(name)
+        if model_tags.get("podium.slot") != slot:
+            raise MlflowRefusedError(
+                f"the registered model {name} belongs to the slot {model_tags.get('podium.slot')}; "
+                "set another name (mlflow.registered_model)"
+            )
+        self._mine.add((name, slot))
 
     def create(self, name: str, run_id: str, candidate_id: str, tags: Mapping[str, str]) -> Version:
         """Register ``models/<candidate>`` among the artefacts of a run as a version."""

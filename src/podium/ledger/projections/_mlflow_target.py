@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,8 @@ LOCK = Path(".podium", "locks", "mlflow.lock")
 LOG = Path(".podium", "mlflow.log")
 # Parts of a run name's template.
 NAMES = ("data_version", "window_size", "model_tag", "run_id", "slot", "trial_id", "fold", "seed")
+# Characters that MLflow or its searches do not take in the name of a registered model.
+_NOT_IN_MODELS = "/:'\"@"
 _SERVERS = ("http", "https")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _ACCEPTED = "http://..., https://..., sqlite:///file, postgresql://..., or nothing: own store"
@@ -51,6 +53,8 @@ class Target:
         The URI as set, with secrets, for a process that resolves it again.
     source : str
         Environment variable that named this store; empty for a setting of podium.
+    registered_model : str
+        Template of the names of registered models.
     """
 
     uri: str = field(repr=False)
@@ -63,6 +67,11 @@ class Target:
     environment: Mapping[str, str] = field(repr=False)
     setting: str = field(repr=False)
     source: str = ""
+    registered_model: str = "{slot}"
+
+    def model_of(self, slot: str) -> str:
+        """Name of a slot's registered model, with dots for slashes; slots have no dots."""
+        return self.registered_model.format(slot=slot.replace("/", "."))
 
     def clean(self, text: str) -> str:
         """Message of MLflow or a driver, without secrets."""
@@ -100,7 +109,8 @@ def resolve(config: Config, fallback: str = "") -> Target:
     uri, source = section.tracking_uri, ""
     if not uri and fallback:
         uri, source = fallback, "MLFLOW_TRACKING_URI"
-    _require_names(section.run_name)
+    _require_names("run_name", section.run_name, NAMES, "{data_version}-{run_id}, for example")
+    _require_model_name(config)
     setting = uri = uri or f"sqlite:///{STORE}"
     scheme = urlsplit(uri).scheme.partition("+")[0].lower()
     if scheme not in (*_SERVERS, *_DATABASES):
@@ -137,18 +147,8 @@ def resolve(config: Config, fallback: str = "") -> Target:
         environment=environment,
         setting=setting,
         source=source,
+        registered_model=section.registered_model,
     )
-
-
-def model_of(slot: str) -> str:
-    """Name of a slot's registered model; slot names have no dots.
-
-    Examples
-    --------
-    >>> model_of("us4/D/volatility")
-    'us4.D.volatility'
-    """
-    return slot.replace("/", ".")
 
 
 def zip_of(timeframe: str) -> str:
@@ -180,19 +180,33 @@ def _place(config: Config, file: Path) -> str:
     return f"sqlite:///{file.relative_to(config.root) if config.root in file.parents else file}"
 
 
-def _require_names(template: str) -> None:
-    example = "{data_version}-{run_id}, for example"
+def _require_names(key: str, template: str, names: Sequence[str], example: str) -> None:
+    """Refuse a template of ``[mlflow]`` that is empty or has unknown parts."""
     try:
         parts = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
-        unknown = [name for name in parts if name not in NAMES]
+        unknown = [name for name in parts if name not in names]
         if unknown:
-            message = f"mlflow.run_name has '{{{unknown[0]}}}'"
-            raise UsageError(message, fix=suggest(unknown[0], NAMES))
-        name = template.format(**dict.fromkeys(NAMES, "x"))
+            message = f"mlflow.{key} has '{{{unknown[0]}}}'"
+            raise UsageError(message, fix=suggest(unknown[0], names))
+        name = template.format(**dict.fromkeys(names, "x"))
     except (ValueError, LookupError) as error:
-        raise UsageError(f"mlflow.run_name is '{template}': {error}", example) from None
+        raise UsageError(f"mlflow.{key} is '{template}': {error}", example) from None
     if not name.strip():
-        raise UsageError("mlflow.run_name is empty", example)
+        raise UsageError(f"mlflow.{key} is empty", example)
+
+
+def _require_model_name(config: Config) -> None:
+    """Refuse a name of registered models that MLflow does not take, or that slots would share."""
+    key, name = "registered_model", config.mlflow.registered_model
+    _require_names(key, name, ["slot"], "{slot}, the default, or volatility-{slot}")
+    if wrong := sorted(set(name) & set(_NOT_IN_MODELS)):
+        raise UsageError(f"mlflow.{key} is '{name}', which has {' '.join(wrong)}", "-, _ or a dot")
+    if len(config.slots) > 1 and name == name.format(slot=""):
+        raise UsageError(
+            f"mlflow.{key} is '{name}' for {len(config.slots)} slots",
+            "a registered model for each slot",
+            f'set registered_model = "{name}-{{slot}}" in {FILE}',
+        )
 
 
 def has_file_store(folder: Path) -> bool:

@@ -52,6 +52,7 @@ def start_feeder(project: Project, target: Target) -> Callable[[], None]:
         "PODIUM_MLFLOW_ENABLED": "true",
         "PODIUM_MLFLOW_TRACKING_URI": target.setting,
         "PODIUM_MLFLOW_EXPERIMENT": target.experiment,
+        "PODIUM_MLFLOW_REGISTERED_MODEL": target.registered_model,
     }
     # -P: no modules from the current folder.
     command = [sys.executable, "-P", "-m", "podium.steps.workspace.feeder", str(project.root)]
