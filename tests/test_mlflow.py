@@ -29,6 +29,7 @@ from podium.ledger.projections import _mlflow_client, _mlflow_pass, _mlflow_stor
 from podium.ledger.projections._mlflow_target import resolve
 from podium.record import Record
 from podium.steps.archive import doctor
+from podium.steps.archive.ui import ui
 from podium.steps.workspace import projections
 from podium.steps.workspace.session import open_project
 from podium.steps.workspace.sync import check, sync
@@ -846,6 +847,25 @@ def test_check_changes_nothing(tmp_path):
     place.close()
 
 
+def test_a_dead_store_is_forgotten(place, capsys):
+    place.trials(1)
+    place.projection.drain()
+    at = ["--project", str(place.root)]
+    Place(place.root, tracking_uri="sqlite:///other.db").close()
+    shutil.copy(place.root / "mlflow.db", place.root / "other.db")
+    place.trials(2)
+    assert podium(["sync", *at]) == 0
+    named = "podium sync --forget 'sqlite:///mlflow.db small'"
+    assert named in capsys.readouterr().err
+    assert podium(["sync", "--forget", "sqlite:///mlflo.db small", *at]) == 3
+    assert "Did you mean 'sqlite:///mlflow.db small'" in capsys.readouterr().err
+    assert podium(["sync", "--forget", "sqlite:///mlflow.db small", *at]) == 0
+    capsys.readouterr()
+    assert podium(["sync", *at]) == 0
+    assert "--forget" not in capsys.readouterr().err
+    assert place.waiting() == 3
+
+
 def test_doctor_tells_how_far_mlflow_is_behind(place):
     place.trials(1)
 
@@ -866,6 +886,10 @@ def test_ui_says_where_to_look_or_why_not(place, capsys):
     assert "nothing was sent" in capsys.readouterr().err
     place.trials(1)
     place.projection.drain()
+    with open_project(place.root) as project:
+        pages = ui(project, 65432)
+    number = client(place.target.uri).get_experiment_by_name("small").experiment_id
+    assert pages.url.endswith(f"#/experiments/{number}/runs")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -127,3 +127,9 @@ def stuck(tx: Transaction, target: str) -> list[Stuck]:
 def unstick(tx: Transaction, target: str, position: int) -> None:
     """Delete the refusal of an item."""
     delete(tx, schema.stuck, target=target, position=position)
+
+
+def forget(tx: Transaction, target: str) -> None:
+    """Delete the position of a target, and its sent and refused items."""
+    for table in (schema.projection, schema.projected, schema.stuck):
+        delete(tx, table, target=target)

@@ -18,17 +18,26 @@ MISSING, FAULT = 4, 7
 @click.command()
 @click.option("--check", is_flag=True, help="Compare and change nothing.")
 @click.option("--repair", is_flag=True, help="Send runs again that are gone from MLflow.")
+@click.option(
+    "--forget", metavar="STORE", help="Drop what waits for a store: 'sqlite:///old.db demo'."
+)
 @options.mlflow
 @options.common
-def command(cli: CliContext, check: bool, repair: bool) -> int:
+def command(cli: CliContext, check: bool, repair: bool, forget: str | None) -> int:
     """Write users' files from the record, and send waiting items to MLflow.
 
     Refused items are sent again, and changed tags, versions and aliases of candidates are restored.
     Exit code 7 when MLflow does not answer or refuses an item, which stays in the record; with
-    --check 4 when something waits, is missing or differs.
+    --check 4 when something waits, is missing or differs. --forget only drops what waits for a
+    store that no longer exists, named with its experiment as in the messages.
     """
     from podium.steps.workspace import sync as step
 
+    if forget is not None:
+        with cli.opened() as project:
+            step.forget(project, forget)
+        cli.out.facts("sync", {"forgotten": forget})
+        return 0
     with cli.opened() as project:
         result = step.check(project) if check else step.sync(project, repair=repair)
         elsewhere = step.elsewhere(project, result.target)

@@ -32,7 +32,7 @@ from podium.ledger.projections._mlflow_compare import differing
 from podium.ledger.projections._mlflow_registry import Registry, Version, stray
 from podium.ledger.projections._mlflow_runs import Content
 from podium.ledger.projections._mlflow_target import Target, zip_of
-from podium.ledger.statements import delete, select
+from podium.ledger.statements import select
 from podium.manifest import read_checked, require_hash
 
 # Items per read of the outbox; most done items and longest time between writes of the progress.
@@ -499,8 +499,7 @@ def _shown_name(name: str, *, judged: bool) -> str:
 
 def begin(tx: Transaction, target: str, mark: str) -> None:
     """Reset a target to position 0, in an experiment with this id."""
-    for table in (schema.projected, schema.stuck):
-        delete(tx, table, target=target)
+    outbox.forget(tx, target)
     outbox.advance(tx, target, 0, mark=mark)
 
 

@@ -22,7 +22,7 @@ class Pages:
     Parameters
     ----------
     url : str
-        Page of the experiment.
+        Page of the experiment's runs.
     shown : str
         The store, without secrets.
     command : sequence of str
@@ -54,7 +54,7 @@ def ui(project: Project, port: int) -> Pages:
     if target is None or target.key not in known:
         place = f"{target.shown}, experiment {target.experiment}" if target else "MLflow"
         raise NotFoundError(f"nothing was sent to {place} yet", fix="run: podium sync --mlflow")
-    page = f"#/experiments/{known[target.key].mark}"
+    page = f"#/experiments/{known[target.key].mark}/runs"
     if target.artifacts is None:
         return Pages(f"{target.shown.rstrip('/')}/{page}", target.shown, (), {})
     _require_free(port)

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from shlex import quote
 
-from podium.errors import ConflictError
+from podium.errors import ConflictError, NotFoundError, suggest
+from podium.ledger import outbox
 from podium.ledger.outbox import Stuck
-from podium.ledger.projections._mlflow_target import Target
+from podium.ledger.projections._mlflow_target import PREFIX, Target
 from podium.ledger.projections.mlflow import Projection, Sent
 from podium.steps.workspace import projections
 from podium.steps.workspace.feeding import projection_of
@@ -127,6 +129,29 @@ def check(project: Project) -> Synced:
     )
 
 
+def forget(project: Project, name: str) -> None:
+    """Forget a store of MLflow that no longer exists; the store itself is not changed.
+
+    Its waiting and refused items are dropped. If it is set again, it gets the whole record.
+
+    Parameters
+    ----------
+    name : str
+        Store and experiment as in messages, ``"sqlite:///mlflow.db demo"``.
+
+    Raises
+    ------
+    NotFoundError
+        Nothing waits for such a store, and nothing was sent to it.
+    """
+    project.feeds = False
+    states = projections.standings(project.reader) if project.reader.exists else {}
+    known = {key.removeprefix(PREFIX): key for key in states}
+    if name not in known:
+        raise NotFoundError(f"no store '{name}' of MLflow on record", fix=suggest(name, known))
+    project.ledger.write(outbox.forget, known[name])
+
+
 def _refused(stuck: Sequence[Stuck]) -> list[str]:
     return [f"{one.item.kind} {one.item.subject_id}: {one.error}" for one in stuck]
 
@@ -137,7 +162,8 @@ def elsewhere(project: Project, target: Target | None) -> list[str]:
         return []
     return [
         f"{one.target}: {one.waiting} waiting, {one.refused} refused; name it as before with "
-        "podium sync --mlflow-tracking-uri ... --mlflow-experiment ..."
+        "podium sync --mlflow-tracking-uri ... --mlflow-experiment ..., or drop them with "
+        f"podium sync --forget {quote(one.target.removeprefix(PREFIX))}"
         for one in projections.standings(project.reader).values()
         if (one.waiting or one.refused) and (target is None or one.target != target.key)
     ]
