@@ -375,7 +375,7 @@ def test_two_feeders_at_once_send_everything_once(place):
     place.trials(*range(12))
     with open_project(place.root) as project:
         target = projections.target_of(project)
-        ends = [projections.start_feeder(project, target) for _ in range(2)]
+        ends = [projections.start_feeder(project, target, project.ledger) for _ in range(2)]
     for end in ends:
         end()
     wait_until(lambda: place.waiting() == 0)
@@ -845,6 +845,61 @@ def test_check_changes_nothing(tmp_path):
         assert check(project).waiting == 2
     assert not (place.root / "mlflow.db").exists()
     place.close()
+
+
+def test_a_store_that_a_flag_turned_on_is_remembered(tmp_path, empty_store, capsys):
+    place = Place(tmp_path / "p")
+    [trial] = place.trials(1)
+    shutil.copy(empty_store, place.root / "other.db")
+    projects.configure(place.root)
+    at = ["--project", str(place.root)]
+    assert podium(["note", trial, "one", *at]) == 0
+    assert "MLflow" not in capsys.readouterr().err
+    assert podium(["sync", "--mlflow-tracking-uri", "sqlite:///other.db", *at]) == 0
+    assert podium(["note", trial, "two", *at]) == 0
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line == "MLflow: 1 waiting"
+    assert podium(["sync", *at]) == 0
+    assert "sqlite:///other.db" in capsys.readouterr().out
+    run = runs(f"sqlite:///{place.root / 'other.db'}")[trial]
+    assert "two" in run.data.tags["mlflow.note.content"]
+    # One command without MLflow, and a setting that turns it off.
+    assert podium(["sync", "--no-mlflow", *at]) == 0
+    assert "mlflow  off" in capsys.readouterr().out
+    projects.configure(place.root, mlflow={"enabled": False})
+    assert podium(["note", trial, "three", *at]) == 0
+    assert "MLflow" not in capsys.readouterr().err
+    projects.configure(place.root)
+    assert podium(["sync", "--forget", "sqlite:///other.db small", *at]) == 0
+    assert podium(["note", trial, "four", *at]) == 0
+    assert "MLflow" not in capsys.readouterr().err
+    place.close()
+
+
+def test_a_server_is_remembered_without_its_password(tmp_path, capsys):
+    with nobody() as address:
+        place = Place(tmp_path / "p")
+        place.trials(1)
+        projects.configure(place.root)
+        at = ["--project", str(place.root)]
+        secret = address.replace("http://", "http://ann:s3cret@")
+        assert podium(["sync", "--mlflow-tracking-uri", secret, *at]) == 7
+        assert podium(["sync", *at]) == 7
+        assert f"MLflow at {address}" in capsys.readouterr().err
+        assert b"s3cret" not in (place.root / "podium.db").read_bytes()
+        place.close()
+
+
+def test_the_line_about_mlflow_names_what_waits_and_why(place):
+    line = projections.state_line
+    [trial] = place.trials(1)
+    assert line(place.ledger, place.target) == "MLflow: 2 waiting"
+    place.projection.drain()
+    assert line(place.ledger, place.target) == "MLflow: sent"
+    with place.ledger.transaction() as tx:
+        item = outbox.Item(1, "trial", trial, "")
+        outbox.set_stuck(tx, place.target.key, item, "too long")
+    assert line(place.ledger, place.target) == "MLflow: refused: too long"
 
 
 def test_a_dead_store_is_forgotten(place, capsys):

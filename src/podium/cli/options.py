@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +95,10 @@ class CliContext:
                 yield project
         finally:
             self.out.finish()
-        if project.log.id:
-            hint = project.log_hint
-            click.get_current_context().call_on_close(lambda: self.out.say(hint))
+        # Lines about a command follow its answer; the last one to be added is printed first.
+        lines = [project.closing_line, project.log_hint if project.log.id else ""]
+        for line in filter(None, lines):
+            click.get_current_context().call_on_close(partial(self.out.say, line))
 
 
 def stacked(*options: Decorator) -> Decorator:

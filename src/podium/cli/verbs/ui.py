@@ -31,8 +31,6 @@ def command(cli: CliContext, port: int) -> None:
     """
     from podium.steps.archive.ui import ui
 
-    # The pages need MLflow, also where new runs are not sent.
-    cli.settings["mlflow.enabled"] = True
     with cli.opened() as project:
         pages = ui(project, port)
         root = project.root

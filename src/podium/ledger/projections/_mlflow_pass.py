@@ -31,7 +31,7 @@ from podium.ledger.projections._mlflow_client import (
 from podium.ledger.projections._mlflow_compare import differing
 from podium.ledger.projections._mlflow_registry import Registry, Version, stray
 from podium.ledger.projections._mlflow_runs import Content
-from podium.ledger.projections._mlflow_target import Target, zip_of
+from podium.ledger.projections._mlflow_target import REMEMBERED, Target, zip_of
 from podium.ledger.statements import select
 from podium.manifest import read_checked, require_hash
 
@@ -501,6 +501,12 @@ def begin(tx: Transaction, target: str, mark: str) -> None:
     """Reset a target to position 0, in an experiment with this id."""
     outbox.forget(tx, target)
     outbox.advance(tx, target, 0, mark=mark)
+
+
+def remember_target(tx: Transaction, target: str, uri: str, experiment: str) -> None:
+    """Store the MLflow store and experiment that later commands send to, also before a pass."""
+    outbox.remember(tx, REMEMBERED, "mlflow", uri, experiment)
+    outbox.advance(tx, target, outbox.position_of(tx, target)[0])
 
 
 def save_progress(

@@ -17,6 +17,8 @@ STORE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 # Prefix of all MLflow targets in the record.
 PREFIX = "mlflow "
+# Not a target: the store and experiment that a flag turned on.
+REMEMBERED = "remembered"
 LOCK = Path(".podium", "locks", "mlflow.lock")
 LOG = Path(".podium", "mlflow.log")
 # Parts of a run name's template.

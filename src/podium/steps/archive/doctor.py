@@ -264,6 +264,7 @@ def _trials(config: Config, reader: RecordReader) -> str:
 def _mlflow(config: Config, reader: RecordReader) -> str:
     """Items that MLflow lacks, from the record alone: a server that is down causes no delay."""
     known, parts = projections.standings(reader), list[str]()
+    config = projections.with_remembered(config, reader)
     if config.mlflow.enabled:
         target = _mlflow_target.resolve(config)
         if target.key not in known:

@@ -50,8 +50,12 @@ def ui(project: Project, port: int) -> Pages:
         MLflow cannot be used as it is set.
     """
     target = projections.target_of(project)
+    if target is None:
+        # The pages need MLflow, also where new runs are not sent.
+        with project.using({"mlflow.enabled": True}):
+            target = projections.target_of(project)
     known = projections.standings(project.reader)
-    if target is None or target.key not in known:
+    if target is None or target.key not in known or not known[target.key].mark:
         place = f"{target.shown}, experiment {target.experiment}" if target else "MLflow"
         raise NotFoundError(f"nothing was sent to {place} yet", fix="run: podium sync --mlflow")
     page = f"#/experiments/{known[target.key].mark}/runs"

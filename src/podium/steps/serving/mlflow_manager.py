@@ -17,6 +17,7 @@ from podium.ledger.models import models
 from podium.ledger.projections import _mlflow_target
 from podium.ledger.record_reader import RecordReader
 from podium.record import lower_is_better
+from podium.steps.workspace import projections
 from podium.steps.workspace.candidates import slot_of
 
 BASE = "base"
@@ -234,7 +235,8 @@ class Manager:
     def _remote(self, subject_id: str) -> tuple[str | None, str | None]:
         """Id and name in MLflow, or None."""
         try:
-            target = _mlflow_target.resolve(self.config).key
+            config = projections.with_remembered(self.config, self._reader)
+            target = _mlflow_target.resolve(config).key
         except PodiumError:
             # MLflow is not installed, or its store cannot be opened.
             return None, None

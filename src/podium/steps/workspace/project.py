@@ -89,13 +89,13 @@ class Logged:
 class ProjectListener(Protocol):
     """Hooks and projections of an opened project."""
 
-    def record_opens(self, project: Project) -> Callable[[], Callable[[], None]] | None:
+    def record_opens(self, project: Project) -> Callable[[Ledger], Callable[[], None]] | None:
         """Called before the record is opened.
 
         Returns
         -------
         callable or None
-            Called once the record is open; returns what is called when the project is closed.
+            Called with the record once it is open; returns what is called at the project's end.
         """
 
     def failed(self, project: Project, error: BaseException) -> None:
@@ -147,6 +147,8 @@ class Project:
         self._activities: list[Activity] = []
         self._scripts = set[str]()
         self._verb = ""
+        # Line after the answer of a command, about MLflow.
+        self.closing_line = ""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -243,7 +245,7 @@ class Project:
             )
         self._stack.callback(ledger.close)
         if start is not None:
-            self._stack.callback(start())
+            self._stack.callback(start(ledger))
         if self.config.origins["mlflow.run_name"] == "flag":
             ledger.run_name = self.config.mlflow.run_name
         ledger.verb = self._verb

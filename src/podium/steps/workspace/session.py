@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podium import verbs
 from podium.config import find_root
@@ -14,11 +14,14 @@ from podium.steps.workspace import hooks, projections
 from podium.steps.workspace.progress import default_reporter
 from podium.steps.workspace.project import Project, Reporter
 
+if TYPE_CHECKING:
+    from podium.ledger.ledger import Ledger
+
 
 class ProjectServices:
     """Hooks, users' files and MLflow; none of them delays or fails a step."""
 
-    def record_opens(self, project: Project) -> Callable[[], Callable[[], None]] | None:
+    def record_opens(self, project: Project) -> Callable[[Ledger], Callable[[], None]] | None:
         """Start of the process that sends to MLflow; None where MLflow is off."""
         target = projections.target_of(project)
         return None if target is None else partial(projections.start_feeder, project, target)

@@ -11,7 +11,7 @@ from shlex import quote
 from podium.errors import ConflictError, NotFoundError, suggest
 from podium.ledger import outbox
 from podium.ledger.outbox import Stuck
-from podium.ledger.projections._mlflow_target import PREFIX, Target
+from podium.ledger.projections._mlflow_target import PREFIX, REMEMBERED, Target
 from podium.ledger.projections.mlflow import Projection, Sent
 from podium.steps.workspace import projections
 from podium.steps.workspace.feeding import projection_of
@@ -82,8 +82,9 @@ def sync(project: Project, *, repair: bool = False) -> Synced:
     """
     projection, target = _projection(project)
     files = sync_files(project)
-    if projection is None:
+    if projection is None or target is None:
         return Synced(files)
+    projections.remember(project, target, project.ledger)
     progress = partial(project.reporter.progress, "sent to MLflow")
     passes = [_in_turn(projection, lambda: projection.drain(progress))]
     if not passes[-1].stopped and projection.stuck():
@@ -149,7 +150,10 @@ def forget(project: Project, name: str) -> None:
     known = {key.removeprefix(PREFIX): key for key in states}
     if name not in known:
         raise NotFoundError(f"no store '{name}' of MLflow on record", fix=suggest(name, known))
+    target = projections.target_of(project)
     project.ledger.write(outbox.forget, known[name])
+    if target is not None and target.key == known[name]:
+        project.ledger.write(outbox.forget, REMEMBERED)
 
 
 def _refused(stuck: Sequence[Stuck]) -> list[str]:
