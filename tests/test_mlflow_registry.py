@@ -257,7 +257,9 @@ def test_without_a_registry_the_runs_are_sent_and_the_versions_when_there_is_one
         assert any(candidate in line for line in found.refused)
         assert checked.missing == []
     [run] = projects.query(
-        root, "SELECT remote_id FROM projected WHERE subject_id = ?", champion_of(root)["trial_id"]
+        root,
+        "SELECT remote_id FROM projected WHERE target LIKE 'mlflow %' AND subject_id = ?",
+        champion_of(root)["trial_id"],
     )
     tags = client(uri(root)).get_run(run["remote_id"]).data.tags
     assert tags["promotion_stage"] == "champion"
@@ -294,7 +296,7 @@ def test_a_base_that_was_never_sent_is_sent_before_what_was_made_of_it(root):
             key = projections.target_of(project).key
             outbox.advance(tx, key, first["seq"] - 1)
     synced(root)
-    sql = "SELECT remote_id FROM projected WHERE subject_id = ?"
+    sql = "SELECT remote_id FROM projected WHERE target LIKE 'mlflow %' AND subject_id = ?"
     [run] = projects.query(root, sql, base.trial_id)
     there = told(root)
     assert there[child.id]["version"]["base_model_run_id"] == run["remote_id"]
