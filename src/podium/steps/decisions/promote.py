@@ -29,6 +29,7 @@ from podium.ledger import decisions, reads, writes
 from podium.ledger.ledger import now
 from podium.project_file import CACHE
 from podium.render.answer import Answer
+from podium.render.table import cell
 from podium.steps.trials.once import outputs_of
 from podium.steps.workspace import best_file, hooks, recorded
 from podium.steps.workspace.policy import policy_of
@@ -302,7 +303,7 @@ def demoted(project: Project, candidate: Candidate) -> Promotion | None:
     if last["to_stage"] != Stage.ARCHIVED and last["from_stage"] != Stage.CHAMPION:
         return None
     stage = Stage(last["to_stage"])
-    moved = f"{last['actor']} moved it there on {last['created_at'][:10]} ({last['reason']})"
+    moved = f"{last['actor']} moved it there on {last['created_at'][:10]} ({cell(last['reason'])})"
     sentence = f"{candidate.name} stays in {stage}, because {moved}."
     return Promotion(candidate, stage, (), False, False, sentence)
 
@@ -382,7 +383,7 @@ def _sentence(
     name = candidate.name
     if not refused:
         typed = "" if reason in AUTOMATIC else reason
-        why = "; ".join(filter(None, [typed, _finding(verdicts)]))
+        why = cell("; ".join(filter(None, [typed, _finding(verdicts)])))
         return f"{name} is {stage}: {why}." if why else f"{name} is {stage}."
     # Several gates may lack the same evidence.
     why = "; ".join(dict.fromkeys(v.finding for v in verdicts if not v.passed))
