@@ -126,6 +126,7 @@ def test_secrets_are_in_no_record_bundle_backup_log_or_file(tmp_path):
         assert not any(secret.encode() in text for text in texts), secret
 
 
+@pytest.mark.slow
 def test_settings_of_git_change_nothing_of_a_diff_with_latin_1_bytes(repository):
     (repository / "train.py").write_bytes(b"x = '\xe9'\n")
     (repository / "plugins/features/mine.py").write_text("x = 2\n\n\ny = 3\n")

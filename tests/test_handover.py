@@ -134,6 +134,7 @@ def test_backtest_judges_what_final_model_holds_and_trains_nothing(searched):
     )
 
 
+@pytest.mark.slow
 def test_promote_takes_the_newest_judged_candidate_of_a_slot(searched, capsys):
     for seeds in ("1", "2"):
         verb(searched, "extend", SLOT)

@@ -507,6 +507,7 @@ def test_validation_evidence_holds_the_judgement_and_grows_only_when_it_changes(
     assert len(query(project_of.root, "SELECT id FROM candidate")) == 1
 
 
+@pytest.mark.slow
 def test_evidence_that_is_not_the_newest_any_more_is_appended_again(project_of):
     with project_of() as project:
         final = finalized(project)
@@ -539,6 +540,7 @@ def test_a_feature_that_knows_the_future_is_refused_by_name(project_of):
     assert found.refused
 
 
+@pytest.mark.slow
 def test_a_member_is_probed_once_for_all_candidates(project_of, monkeypatch):
     with project_of() as project:
         finalized(project)
@@ -562,6 +564,7 @@ def test_a_policy_that_asks_for_no_probe_costs_none(project_of, monkeypatch):
     assert query(project_of.root, "SELECT id FROM evidence WHERE kind = 'leak_probe'") == []
 
 
+@pytest.mark.slow
 def test_analyze_shows_ranking_naive_confidence_set_and_selection_bias(project_of, capsys):
     place = ["--project", str(project_of.root)]
     with project_of() as project:

@@ -184,7 +184,7 @@ def task_hash(root):
     return forecast.task_hash(load(root).slot(SLOT))
 
 
-@pytest.mark.parametrize("runner", rest_slow(["local", "inline"], fast=1))
+@pytest.mark.parametrize("runner", rest_slow(["inline", "local"], fast=1))
 def test_a_project_of_its_own_members_goes_from_bars_to_a_champion(project, runner, capsys):
     with open_project(project, settings={"runner.name": runner, "runner.jobs": 2}) as opened:
         run(opened)

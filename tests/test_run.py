@@ -382,6 +382,7 @@ def broken(root):
     return root
 
 
+@pytest.mark.slow
 def test_a_slot_that_fails_does_not_stop_the_others_and_its_exit_code_is_the_runs(root, capsys):
     broken(root)
     with pytest.raises(NotFoundError, match="no luck today"):
@@ -513,6 +514,7 @@ def test_a_damaged_checkpoint_is_told_and_nothing_is_decided_on_it(done):
     assert {state for _, state in states(going(root)[0])} == {"up to date"}
 
 
+@pytest.mark.slow
 def test_files_that_were_deleted_are_written_again_and_nothing_is_trained(root):
     reset(root, {"paths": {"tuning": "tuning"}})
     going(root)

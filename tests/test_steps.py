@@ -691,6 +691,7 @@ def test_other_settings_that_come_to_the_same_training_find_the_same_candidate(c
     assert query(copied, "SELECT count(*) AS n FROM candidate") == [{"n": 1}]
 
 
+@pytest.mark.slow
 def test_a_newcomer_takes_the_slot_only_if_it_forecasts_the_same_windows_better(promoted):
     policy = {"forecast": {"champion": {"beats_champion": {}}}}
     root = promoted

@@ -420,6 +420,7 @@ def test_every_search_takes_the_flag(root, verb, capsys):
 # Limits ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_whatever_a_trial_does_it_fails_with_its_reason_and_the_search_goes_on(root):
     does = [fakes.FITS, fakes.HANGS, fakes.RAISES, fakes.DIVERGES, fakes.DIES, fakes.SWELLS]
     with fakes.installed() as name:
