@@ -83,7 +83,7 @@ def test_where_no_config_beats_the_ladder_its_simplest_rung_is_the_champion(whol
         extension = analysis.extension
         tied = [
             one
-            for (_, one), kept in zip(extension.labelled, analysis.ranking.included, strict=True)
+            for one, kept in zip(extension.entries, analysis.ranking.included, strict=True)
             if kept and one in extension.baselines
         ]
         levels = [baselines.rung_of(one, "forecast") for one in tied]

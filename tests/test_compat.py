@@ -22,6 +22,7 @@ from podium.steps.pipeline.run import run
 from podium.steps.search.grid import grid
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
+from test_experiments_files import NOTEBOOK
 
 # What the older guides tell people to type, word for word.
 INFERENCE = """\
@@ -323,29 +324,6 @@ def test_writing_snippets_of_the_guide_run_word_for_word(copy):
     assert len(json.loads((copy / FILE).read_text(encoding="utf-8"))["runs"]) == 8
 
 
-LOG = """\
-import json
-import pandas as pd
-from pathlib import Path
-
-project_root = Path().resolve().parent
-log_path = project_root / "experiments" / "experiments_log.jsonl"
-
-records = []
-with log_path.open("r", encoding="utf-8") as f:
-    for line in f:
-        if line.strip():
-            records.append(json.loads(line))
-
-df = pd.DataFrame(records)
-df_grid = df[df["phase"] == "grid_search_initial"]
-
-# Show best few configs by validation loss
-cols = ["final_val_loss", "timestamp", "model_path", "config"]
-print(df_grid[cols].sort_values("final_val_loss").head(10))
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", [tune, run], ids=["tune", "run"])
 def test_every_snippet_runs_on_runs_of_podium(tmp_path, verb):
@@ -386,7 +364,7 @@ def test_every_snippet_runs_on_runs_of_podium(tmp_path, verb):
         metrics=(READERS + "config = {'a': 1}\n", NEW_METRICS, ""),
         count=("", COUNT, ""),
         active=("", ACTIVE, "\nimport os\nprint(os.path.isfile(model_path), model.tickers)"),
-        log=("import os\nos.chdir('notebooks')\n", LOG, "\nprint(len(df))\nos.chdir('..')"),
+        log=("import os\nos.chdir('notebooks')\n", NOTEBOOK, "\nprint(len(df))\nos.chdir('..')"),
     )
     path = told["inference"].removeprefix("Loading best model from: ").strip()
     assert path.startswith(str(root))

@@ -32,13 +32,7 @@ from podium.errors import (
     UsageError,
     suggest,
 )
-from podium.files import (
-    flush,
-    flush_folder,
-    full_disk_explained,
-    notify_written,
-    work_folder,
-)
+from podium.files import flush, flush_folder, full_disk_explained, notify_written, work_folder
 from podium.frames import Covariates, section_of, view_of_frame
 from podium.hashing import digest_bytes, digest_folder
 from podium.manifest import DIGITS, MANIFEST, content, inside, read_checked, require_hash

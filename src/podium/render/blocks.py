@@ -235,7 +235,9 @@ def ladder_line(slot: SlotReport) -> str:
     'us4/D/return: mean mse of the baselines over the folds: naive zero 0.002500, ridge 0.003100'
     """
     means = ", ".join(f"{label} {number(mean)}" for label, mean in slot.ladder)
-    return f"{slot.slot}: mean {slot.metric} of the baselines over the folds: {means}" * bool(means)
+    if not means:
+        return ""
+    return f"{slot.slot}: mean {slot.metric} of the baselines over the folds: {means}"
 
 
 def interval(row: RankRow) -> str:

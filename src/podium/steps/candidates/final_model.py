@@ -224,7 +224,7 @@ def train_final(
         Epochs of the served model; 0: as many as were best with the last slice held out.
     """
     settings, seeds = project.config.finalize, seeds_of(project)
-    if not getattr(data.family(family), "random", True):
+    if not data.family(family).random:
         seeds = seeds[:1]
     split = final_split(data, settings.validation_fraction)
     label, way = f"{data.slot}: finalize", data.direction
@@ -274,9 +274,7 @@ def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
             f"naive_{name}": Scalar(reference.mean, metric, way),
             **dm_scalars(analysis.against_naive),
             "configs_looked_at": Scalar(analysis.looked_at, "configs"),
-            **analysis.ranking.scalars(
-                [one for _, one in analysis.extension.labelled].index(chosen)
-            ),
+            **analysis.ranking.scalars(analysis.extension.entries.index(chosen)),
             **analysis.luck.scalars(),
             **{
                 f"baseline:{baselines.label_of(one)}": Scalar(one.mean, metric, way)

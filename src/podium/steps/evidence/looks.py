@@ -72,7 +72,7 @@ def selection_bias_of(
     chosen : str
         Hash of the chosen config, in the slot's task.
     naive : TrialRow
-        The best naive config on the validation windows of the search.
+        The best baseline on the validation windows of the search.
     n_trials : int
         Of :func:`count_configs`.
     n_baselines : int

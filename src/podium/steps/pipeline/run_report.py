@@ -36,7 +36,7 @@ def slot_report(project: Project, made: Mapping[str, Any]) -> values.SlotReport:
     analysis: Analysis = made["analyze"]
     promotion: Promotion = made["promote"]
     tuned, candidate = analysis.extension.tuned, made["finalize"].candidate
-    ranking, every = analysis.ranked(), [one for _, one in analysis.extension.labelled]
+    ranking, every = analysis.ranked(), analysis.extension.entries
     data, chosen = tuned.data, analysis.chosen
     # A task with neither a test nor an evaluation has the figures of the folds.
     judged: dict[str, Any] = {"target": data.subject, "horizon": data.horizon}

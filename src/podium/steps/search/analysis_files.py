@@ -54,7 +54,7 @@ def compared(project: Project, analysis: Analysis) -> list[dict[str, Any]]:
     metric = extension.tuned.data.section.metric
     sign = registry.direction(metric).sign
     rows = []
-    for _, config in extension.labelled:
+    for config in extension.entries:
         rank = tuned_rank = None
         if config in extension.configs:
             rank, tuned_rank = extension.configs.index(config) + 1, extension.tuned_rank(config)
@@ -175,7 +175,7 @@ def _best(project: Project, analysis: Analysis, comparison: list[dict[str, Any]]
     extension, chosen = analysis.extension, analysis.chosen
     tuned, reference = extension.tuned, analysis.reference
     data, metric = tuned.data, tuned.data.section.metric
-    place = [one for _, one in extension.labelled].index(chosen)
+    place = extension.entries.index(chosen)
     row = _trial_of(tuned, chosen)
     mine = comparison[place]
     return {

@@ -74,7 +74,7 @@ def compute(project: Project, extension: CrossValidation) -> Analysis:
     assert naive is not None
     interval = extension.tuned.split.validation_interval()
     looked_at = project.ledger.read(count_configs, data, interval)
-    losses = np.column_stack([_by_period(one) for _, one in extension.labelled])
+    losses = np.column_stack([_by_period(one) for one in extension.entries])
     configs = len(extension.configs)
     ranked = ranking(losses[:, :configs], losses[:, configs:], data.horizon, looked_at)
     chosen, reason = _chosen(extension, ranked, project.config.analyze.choose)
@@ -105,20 +105,14 @@ def _chosen(extension: CrossValidation, ranked: Ranking, choose: str) -> tuple[F
     """The simplest entry that is not distinguishable from the best, and the reason."""
     configs, data = extension.configs, extension.tuned.data
     best, sign = configs[0], data.direction.sign
-
-    def within_one_error(
-        entries: Sequence[FoldScores], leader: FoldScores = best
-    ) -> list[FoldScores]:
-        limit = sign * leader.mean + leader.standard_error
-        return [one for one in entries if sign * one.mean <= limit]
-
-    chosen = min(within_one_error(configs), key=lambda c: (_complexity(c, data), sign * c.mean))
+    within = _within_one_error(configs, best, sign)
+    chosen = min(within, key=lambda c: (_complexity(c, data), sign * c.mean))
     included = ranked.included[len(configs) :]
     tied = [one for one, tie in zip(extension.ladder, included, strict=True) if tie]
     if ranked.reason or data.task.loss:
         # The confidence set is undecidable, or of another loss than the metric.
         leader = min(best, extension.ladder[0], key=lambda one: sign * one.mean)
-        tied = within_one_error(extension.ladder, leader)
+        tied = _within_one_error(extension.ladder, leader, sign)
     if tied and choose == SIMPLEST:
         simplest = min(tied, key=lambda one: baselines.rung_of(one, data.section.task))
         return simplest, "no config is significantly better than this baseline"
@@ -131,6 +125,14 @@ def _chosen(extension: CrossValidation, ranked: Ranking, choose: str) -> tuple[F
         f"({chosen.mean:.4g} against {best.mean:.4g} {'-' if sign < 0 else '+'} "
         f"{best.standard_error:.2g})"
     )
+
+
+def _within_one_error(
+    entries: Sequence[FoldScores], leader: FoldScores, sign: float
+) -> list[FoldScores]:
+    """Entries that are at most one standard error worse than the leader."""
+    limit = sign * leader.mean + leader.standard_error
+    return [one for one in entries if sign * one.mean <= limit]
 
 
 def _complexity(extended: FoldScores, data: TaskData) -> float:

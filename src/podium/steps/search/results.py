@@ -428,20 +428,18 @@ class CrossValidation(Answer):
         return baselines.ladder(self.baselines, self.tuned.data.section.task)
 
     @property
-    def labelled(self) -> list[tuple[str, FoldScores]]:
-        """Each config with its label, then the baselines of the ladder."""
-        shown = [*self.configs, *self.ladder]
-        return [pair for pair in self.every if pair[1] in shown]
-
-    def label(self, one: FoldScores) -> str:
-        """Label of a config or of a baseline of the ladder."""
-        return next(label for label, other in self.labelled if other is one)
+    def entries(self) -> list[FoldScores]:
+        """The configs, then the ladder: the columns of a ranking."""
+        return [*self.configs, *self.ladder]
 
     @property
-    def every(self) -> list[tuple[str, FoldScores]]:
-        """Each config and each baseline with its label, best mean first."""
-        rungs = [(baselines.label_of(one), one) for one in self.baselines]
-        return [*zip(self.labels, self.configs, strict=True), *rungs]
+    def labelled(self) -> list[tuple[str, FoldScores]]:
+        """Each entry with its label."""
+        return self._with_labels(self.ladder)
+
+    def _with_labels(self, rungs: Sequence[FoldScores]) -> list[tuple[str, FoldScores]]:
+        named = [(baselines.label_of(one), one) for one in rungs]
+        return [*zip(self.labels, self.configs, strict=True), *named]
 
     @property
     def labels(self) -> list[str]:
@@ -485,7 +483,7 @@ class CrossValidation(Answer):
                 "folds": ", ".join(map(number, one.scores)),
                 **{f"F1 of {of.name}": of.figures()["f1_mean"] for of in one.classes},
             }
-            for label, one in self.every
+            for label, one in self._with_labels(self.baselines)
         ]
 
 
@@ -504,7 +502,7 @@ class Analysis(Answer):
     looked_at : int
         Distinct configs ever looked at for this slot on an overlapping validation interval.
     ranking : Ranking
-        The configs and the ladder, in the order of ``extension.labelled``.
+        The configs and the ladder, in the order of ``extension.entries``.
     luck : SelectionBias
         Selection bias of the choice among all configs looked at.
     reason, distinguishable : str
@@ -528,8 +526,9 @@ class Analysis(Answer):
     def sentence(self) -> str:
         """The chosen config, its mean against the best baseline, and the reason."""
         extension = self.extension
+        label, _ = extension.labelled[extension.entries.index(self.chosen)]
         return (
-            f"{extension.tuned.data.slot}: chosen {extension.label(self.chosen)}: "
+            f"{extension.tuned.data.slot}: chosen {label}: "
             f"{extension.compared(self.chosen, p_clause(self.against_naive.p_value))}; "
             f"{self.reason}"
         )
@@ -561,5 +560,5 @@ class Analysis(Answer):
                 "corrected": p_value(row.p_corrected),
                 "against the best": distinction(row),
             }
-            for row, (_, one) in zip(self.ranked(), self.extension.labelled, strict=True)
+            for row, one in zip(self.ranked(), self.extension.entries, strict=True)
         ]
