@@ -158,6 +158,16 @@ def test_a_command_has_one_thread_unless_the_user_says_otherwise(root, monkeypat
     assert swept(root, asked(program), {"x": 2}, trials=1).best.score == 3
 
 
+def test_worker_processes_have_the_variables_of_their_caller(root, monkeypatch):
+    program = "import json, os; print(json.dumps({'val_loss': float(os.environ['MARK'])}))"
+    for mark in (1, 2):
+        monkeypatch.setenv("MARK", str(mark))
+        swept_now = swept(
+            root, asked(program), {"x": [mark, -mark]}, trials=2, runner="local", jobs=2
+        )
+        assert [row.score for row in swept_now.trials] == [mark, mark]
+
+
 # What it says
 
 

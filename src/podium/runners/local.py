@@ -122,10 +122,11 @@ class LocalRunner(Runner):
 
     def _start(self, device: str) -> _Worker:
         ours, theirs = self._context.Pipe()
-        # Before anything else: a job may hold functions of a plugin.
-        start = (theirs, plugin.project(), self._plugins, device)
-        process = self._context.Process(target=_serve, args=start, daemon=True)
         with variables(THREADS), _script_hidden():
+            # Plugins before a job, which may hold their functions. The environment, because the
+            # fork server keeps that of its first caller.
+            start = (theirs, plugin.project(), self._plugins, device, dict(os.environ))
+            process = self._context.Process(target=_serve, args=start, daemon=True)
             process.start()
         theirs.close()
         return _Worker(process, ours, device)
@@ -219,8 +220,16 @@ def _script_hidden() -> Iterator[None]:
             setattr(script, name, value)
 
 
-def _serve(pipe: Connection, project: Path | None, plugins: dict[str, str], device: str) -> None:
+def _serve(
+    pipe: Connection,
+    project: Path | None,
+    plugins: dict[str, str],
+    device: str,
+    environment: dict[str, str],
+) -> None:
     """Run the batches that arrive on the pipe until it breaks."""
+    os.environ.clear()
+    os.environ.update(environment)
     # Ctrl-C reaches the whole process group; only the driver handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     problem: PodiumError | None = None
