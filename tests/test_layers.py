@@ -27,6 +27,7 @@ LAYERS = [
         "split",
         "index",
         "prediction",
+        "intervals",
         "space",
         "study",
         "trial",

@@ -59,7 +59,17 @@ def quantiles(draw, levels=levels_of):
     return Prediction.of_quantiles(windows, rows, levels)
 
 
-predictions = st.one_of(means(), positions(), quantiles())
+@st.composite
+def paths(draw):
+    """Means or quantiles of several horizons."""
+    flat, steps = draw(st.one_of(means(), quantiles())), draw(st.integers(1, 3))
+    windows = windows_of(len(flat) // steps)
+    outputs = flat.outputs[: len(windows) * steps]
+    outputs = outputs.reshape(len(windows), steps, *flat.outputs.shape[1:])
+    return Prediction.of(windows, outputs, flat.form, flat.levels)
+
+
+predictions = st.one_of(means(), positions(), quantiles(), paths())
 
 
 @st.composite
@@ -204,8 +214,8 @@ def test_a_prediction_cut_in_two_is_joined_again(prediction, cut):
 def test_lengths_that_differ_are_refused():
     with pytest.raises(DataError, match="3 items, 3 decisions, 3 ends of targets and 2 rows"):
         Prediction.of(windows_of(3), np.zeros(2))
-    with pytest.raises(DataError, match=r"mean of shape \(3, 1\).*Expected \(N,\)"):
-        Prediction.of(windows_of(3), np.zeros((3, 1)))
+    with pytest.raises(DataError, match=r"mean of shape \(3, 1, 1\).*Expected \(N,\)"):
+        Prediction.of(windows_of(3), np.zeros((3, 1, 1)))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ Form = Literal["mean", "quantiles", "positions"]
 
 # First stored value of a form; means have no such code.
 _CODES: dict[Form, float] = {"quantiles": 1.0, "positions": 2.0}
+# First stored value of paths; the number of steps and the values of one step after another follow.
+_PATH = 3.0
 # Decimals of a level; float32, the type of stored values, can represent them.
 _DECIMALS = 6
 # Attributes with one row per window.
@@ -40,10 +42,11 @@ class Prediction:
         Close of the bar at which the target ends, UTC: ``horizon`` bars after the decision, or the
         ticker's last bar if that is earlier. NaT where the data end before it, so that the
         outcome is unknown, and at the last bar of a ticker, which has no outcome.
-    outputs : (N,) or (N, Q) float
+    outputs : (N,), (N, Q), (N, H) or (N, H, Q) float
         Depends on ``form``. Means (N,) in the target's unit, NaN for no forecast; quantiles
         (N, Q) in the target's unit, finite, not decreasing; positions (N,), the target weight of
-        the ticker as a fraction of the equity, from -1 (short) to 1 (long).
+        the ticker as a fraction of the equity, from -1 (short) to 1 (long). Means and quantiles
+        may be paths, with the H horizons from 1 bar to the slot's on the second axis.
     form : {"mean", "quantiles", "positions"}
     levels : tuple of float, length Q
         Levels of the quantiles, increasing, between 0 and 1, rounded to six decimals. Empty for
@@ -85,7 +88,7 @@ class Prediction:
         Parameters
         ----------
         windows : Windows
-        outputs : (N,) or (N, Q) float
+        outputs : array
             Means in the target's unit, NaN for no forecast; or as ``form`` requires.
         """
         values = np.asarray(outputs, dtype=np.float64)
@@ -99,7 +102,7 @@ class Prediction:
         Parameters
         ----------
         windows : Windows
-        quantiles : (N, Q) float
+        quantiles : (N, Q) or (N, H, Q) float
             In the target's unit; column ``q`` belongs to ``levels[q]``.
         levels : sequence of float, length Q
             Increasing, between 0 and 1.
@@ -181,7 +184,7 @@ class Prediction:
 
     @property
     def mean(self) -> Floats:
-        """Point forecast of each window, (N,), in the target's unit.
+        """Point forecast of each window, (N,), in the target's unit; of a path its last step.
 
         Of quantiles it is the median: the quantile of level 0.5, or a straight line between the
         quantiles of the two levels around 0.5.
@@ -191,6 +194,22 @@ class Prediction:
         DataError
             The prediction holds positions, or all its levels are on one side of 0.5.
         """
+        means = self.path
+        return means[:, -1] if means.ndim == 2 else means
+
+    @property
+    def steps(self) -> int:
+        """Number of horizons of a path; 1 without one."""
+        return self.outputs.shape[1] if self.is_path else 1
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the outputs are paths over several horizons."""
+        return self.outputs.ndim == 2 + (self.form == "quantiles")
+
+    @property
+    def path(self) -> Floats:
+        """Point forecasts of every horizon, (N, H); as :attr:`mean`, (N,), without a path."""
         if self.form == "mean":
             return self.outputs
         if self.form == "positions":
@@ -200,7 +219,7 @@ class Prediction:
             )
         above = int(np.searchsorted(self.levels, 0.5))
         if above < len(self.levels) and self.levels[above] == 0.5:
-            return self.outputs[:, above]
+            return self.outputs[..., above]
         if above in (0, len(self.levels)):
             raise DataError(
                 f"the prediction has quantiles of {_listed(self.levels)}",
@@ -208,7 +227,7 @@ class Prediction:
             )
         low, high = self.levels[above - 1], self.levels[above]
         share = (0.5 - low) / (high - low)
-        return (1 - share) * self.outputs[:, above - 1] + share * self.outputs[:, above]
+        return (1 - share) * self.outputs[..., above - 1] + share * self.outputs[..., above]
 
     @property
     def values(self) -> Floats:
@@ -218,12 +237,13 @@ class Prediction:
         -------
         (M,) float
             Means: the N means. Quantiles: 1, Q, the Q levels, then the quantiles row by row.
-            Positions: 2, then the N positions. N is known from the index, so the length of the
-            array identifies the form.
+            Positions: 2, then the N positions. Paths: 3, H, then the values as of N x H windows.
+            N is known from the index, so the length of the array identifies the form.
         """
-        if self.form == "mean":
+        if self.form == "mean" and not self.is_path:
             return self.outputs
-        head = [_CODES[self.form]]
+        head = [_PATH, float(self.steps)] if self.is_path else []
+        head += [_CODES[self.form]] if self.form != "mean" else []
         if self.form == "quantiles":
             head += [float(len(self.levels)), *self.levels]
         return np.concatenate([head, self.outputs.ravel()])
@@ -256,9 +276,14 @@ class Prediction:
     def _check_shapes(self, problems: Problems) -> None:
         if self.form not in ("mean", *_CODES):
             problems.add(f"a prediction has form '{self.form}'", "mean, quantiles or positions")
-        elif self.outputs.ndim != 1 + (self.form == "quantiles"):
-            expected = "(N, Q)" if self.form == "quantiles" else "(N,)"
-            problems.add(f"a prediction has {self.form} of shape {self.outputs.shape}", expected)
+        elif not (self.is_path and self.form != "positions") and self.outputs.ndim != 1 + (
+            self.form == "quantiles"
+        ):
+            expected = {"quantiles": "(N, Q) or (N, H, Q)", "mean": "(N,) or (N, H)"}
+            problems.add(
+                f"a prediction has {self.form} of shape {self.outputs.shape}",
+                expected.get(self.form, "(N,)"),
+            )
         lengths = [len(self.item), len(self.decided_at), len(self.target_end)]
         lengths.append(len(self.outputs) if self.outputs.ndim else 0)
         if len({*lengths}) > 1:
@@ -279,9 +304,9 @@ class Prediction:
                 f"a prediction has {_listed(self.levels)}",
                 "increasing levels between 0 and 1 that differ in six decimals",
             )
-        if self.outputs.ndim == 2 and self.outputs.shape[1] != len(self.levels):
+        if self.outputs.ndim > 1 and self.outputs.shape[-1] != len(self.levels):
             problems.add(
-                f"a prediction has {self.outputs.shape[1]} quantiles a row and "
+                f"a prediction has {self.outputs.shape[-1]} quantiles a row and "
                 f"{len(self.levels)} levels",
                 "one level per quantile",
             )
@@ -300,9 +325,9 @@ class Prediction:
                 "positions from -1 to 1" if self.form == "positions" else "finite float32 numbers",
             )
         elif self.form == "quantiles":
-            crossing = np.argwhere(np.diff(self.outputs, axis=1) < 0)
+            crossing = np.argwhere(np.diff(self.outputs, axis=-1) < 0)
             if len(crossing):
-                row, n = crossing[0]
+                row, n = crossing[0][0], crossing[0][-1]
                 problems.add(
                     f"the quantiles of {self._place(row)} cross between levels {self.levels[n]} "
                     f"and {self.levels[n + 1]} ({len(crossing)} such places)",
@@ -398,6 +423,10 @@ def _parsed(values: Floats, windows: int) -> tuple[Form, tuple[float, ...], Floa
     if len(values) == windows:
         return "mean", (), values
     code = values[0] if len(values) else 0.0
+    if code == _PATH and len(values) > 1 and values[1] >= 1:
+        steps = int(values[1])
+        form, levels, outputs = _parsed(values[2:], windows * steps)
+        return form, levels, outputs.reshape(windows, steps, *outputs.shape[1:])
     if code == _CODES["positions"] and len(values) == 1 + windows:
         return "positions", (), values[1:]
     if code == _CODES["quantiles"] and len(values) > 1:
@@ -413,16 +442,17 @@ def _parsed(values: Floats, windows: int) -> tuple[Form, tuple[float, ...], Floa
 
 
 def _require_alike(predictions: Sequence[Prediction]) -> None:
-    kinds = sorted({(one.form, one.levels) for one in predictions})
+    kinds = sorted({(one.form, one.levels, one.steps) for one in predictions})
     if len(kinds) != 1:
         raise DataError(
             f"the predictions to combine are {', '.join(_shown(*one) for one in kinds) or 'none'}",
-            "one or more predictions of the same form and levels",
+            "one or more predictions of the same form, levels and horizons",
         )
 
 
-def _shown(form: Form, levels: tuple[float, ...]) -> str:
-    return f"{form} of {_listed(levels)}" if levels else form
+def _shown(form: Form, levels: tuple[float, ...], steps: int) -> str:
+    shown = f"{form} of {_listed(levels)}" if levels else form
+    return f"{shown} of {steps} horizons" if steps > 1 else shown
 
 
 def _listed(levels: Sequence[float]) -> str:

@@ -21,6 +21,9 @@ from podium.stats.forecast_errors import forecast_errors as forecast_errors
 from podium.stats.improvement import Improvement as Improvement
 from podium.stats.improvement import improvement as improvement
 from podium.stats.improvement import improvement_of_losses as improvement_of_losses
+from podium.stats.intervals import Score as Score
+from podium.stats.intervals import interval_scores as interval_scores
+from podium.stats.intervals import mean_absolute_scaled_error as mean_absolute_scaled_error
 from podium.stats.mcnemar import McNemar as McNemar
 from podium.stats.mcnemar import mcnemar as mcnemar
 from podium.stats.overfitting import BacktestOverfitting as BacktestOverfitting

@@ -1,0 +1,136 @@
+"""Calibrated quantiles: coverage on planted data, oracles, paths, and the adaptive form."""
+
+import numpy as np
+import pytest
+import scoringrules
+from mapie.regression import ConformalizedQuantileRegressor
+
+from podium.errors import DataError
+from podium.intervals import INTERVALS, LEVELS, Calibration
+from podium.prediction import Prediction
+from podium.stats import interval_scores, mean_absolute_scaled_error
+
+START = np.datetime64("2020-01-01", "s")
+
+
+def forecasts(outputs, item="A", form="mean", levels=()):
+    """A forecast a day of one ticker, or of several in turn."""
+    names = np.resize(np.atleast_1d(item), len(outputs))
+    days = START + 86400 * (np.arange(len(outputs)) // len(np.atleast_1d(item)))
+    return Prediction(names, days, days + 86400, np.asarray(outputs, float), form, levels)
+
+
+def covered(truth, quantiles, nominal):
+    low, high = (quantiles[..., LEVELS.index(level)] for level in INTERVALS[nominal])
+    return (low <= truth) & (truth <= high)
+
+
+def test_stationary_errors_are_covered_as_often_as_nominal():
+    random = np.random.default_rng(1)
+    mean = random.standard_normal(25_000)
+    # Skewed errors: intervals around the mean would not have the right tails.
+    truth = mean + random.exponential(size=25_000)
+    made = Calibration.of(forecasts(mean[:5_000]), truth[:5_000], 1)
+    quantiles = made.quantiles(forecasts(mean[5_000:]))
+    for nominal in INTERVALS:
+        assert covered(truth[5_000:], quantiles, nominal).mean() == pytest.approx(
+            nominal / 100, abs=0.02
+        )
+    for level in LEVELS:
+        below = (truth[5_000:] <= quantiles[:, LEVELS.index(level)]).mean()
+        assert below == pytest.approx(level, abs=0.02)
+
+
+def test_after_a_break_the_adaptive_form_covers_again_and_the_fixed_one_does_not():
+    random = np.random.default_rng(2)
+    zeros, truth = np.zeros(2_500), random.standard_normal(2_500)
+    truth[1_250:] *= 2.5
+    made = Calibration.of(forecasts(zeros[:500]), truth[:500], 1)
+    later = forecasts(zeros[500:])
+    fixed, (adaptive, after) = made.quantiles(later), made.adaptive(later, truth[500:])
+    for nominal in INTERVALS:
+        assert covered(truth[1_250:], fixed[750:], nominal).mean() < nominal / 100 - 0.2
+        assert covered(truth[1_250:], adaptive[750:], nominal).mean() == pytest.approx(
+            nominal / 100, abs=0.04
+        )
+    # The calibration after all outcomes is the one of the next decision.
+    assert after.quantiles(later)[0, -1] > 1.5 * fixed[0, -1]
+
+
+def test_an_outcome_changes_no_quantile_before_it_is_known():
+    zeros, truth = np.zeros(60), np.random.default_rng(3).standard_normal(60)
+    made = Calibration.of(forecasts(zeros), truth, 5)
+    usual = made.adaptive(forecasts(zeros), truth)[0]
+    changed = truth.copy()
+    changed[20] = 99.0
+    first = np.flatnonzero((made.adaptive(forecasts(zeros), changed)[0] != usual).any(axis=1))[0]
+    assert first == 20 + 5
+
+
+def test_native_quantiles_are_corrected_as_mapie_does():
+    random = np.random.default_rng(4)
+    x, levels = random.uniform(1, 2, 400), (0.05, 0.5, 0.95)
+    truth, bounds = x * random.standard_normal(400), np.outer(x, (-1.0, 0.1, 1.2))
+
+    class Quantile:
+        def __init__(self, column):
+            self.column, self.fitted_ = column, True
+
+        def fit(self, x, y):
+            return self
+
+        def predict(self, x):
+            return bounds[x[:, 0].astype(int), self.column]
+
+    rows = np.arange(400)[:, None]
+    theirs = ConformalizedQuantileRegressor(
+        [Quantile(0), Quantile(2), Quantile(1)], confidence_level=0.9, prefit=True
+    ).conformalize(rows[:200], truth[:200])
+    _, expected = theirs.predict_interval(rows[200:], symmetric_correction=False)
+    made = Calibration.of(forecasts(bounds[:200], form="quantiles", levels=levels), truth[:200], 1)
+    ours = made.quantiles(forecasts(bounds[200:], form="quantiles", levels=levels))
+    np.testing.assert_allclose(ours[:, [0, -1]], expected[:, :, 0])
+
+
+def test_each_ticker_with_enough_windows_has_its_own_width():
+    random = np.random.default_rng(5)
+    truth = random.standard_normal(600) * np.resize([1.0, 10.0], 600)
+    names = ["A", "B"]
+    made = Calibration.of(forecasts(np.zeros(600), names), truth, 1)
+    width = np.ptp(made.quantiles(forecasts(np.zeros(3), ["A", "B", "new"])), axis=1)
+    assert 8 < width[1] / width[0] < 12
+    # One without its own has the pooled offsets.
+    assert width[0] < width[2] < width[1]
+    few = Calibration.of(forecasts(np.zeros(100), names), truth[:100], 1)
+    assert not few.tickers
+    assert len(few.pooled) == 1
+    assert Calibration.of(forecasts(np.zeros(19), names), truth[:19], 1) is None
+
+
+def test_a_path_has_offsets_of_every_horizon():
+    random = np.random.default_rng(6)
+    truth = random.standard_normal((500, 3)).cumsum(axis=1)
+    made = Calibration.of(forecasts(np.zeros((500, 3))), truth, 3)
+    quantiles = made.quantiles(forecasts(np.zeros((4, 3))))
+    assert quantiles.shape == (4, 3, len(LEVELS))
+    assert (np.diff(np.ptp(quantiles[0], axis=1)) > 0).all()
+    again = Calibration.from_bytes(made.to_bytes())
+    np.testing.assert_array_equal(again.quantiles(forecasts(np.zeros((4, 3)))), quantiles)
+    with pytest.raises(DataError, match="1 horizons"):
+        made.quantiles(forecasts(np.zeros(4)))
+
+
+def test_scores_of_quantiles_equal_those_of_another_library():
+    random = np.random.default_rng(7)
+    truth, quantiles = random.standard_normal(200), random.standard_normal((200, 11))
+    quantiles.sort(axis=1)
+    made = interval_scores(truth, quantiles, LEVELS, np.arange(200), INTERVALS)
+    theirs = scoringrules.crps_quantile(truth, quantiles[:, 1:-1], np.array(LEVELS[1:-1]))
+    assert made["crps"].value == pytest.approx(theirs.mean())
+    assert made["wql"].value == pytest.approx(theirs.mean() / np.abs(truth).mean())
+    for nominal in INTERVALS:
+        score = made[f"coverage_{nominal}"]
+        assert score.value == covered(truth, quantiles, nominal).mean()
+        assert score.low <= score.value <= score.high
+    mase = mean_absolute_scaled_error(truth, np.zeros(200), 2.0, np.arange(200))
+    assert mase.value == pytest.approx(np.abs(truth).mean() / 2)
