@@ -35,17 +35,22 @@ from podium.errors import (
 from podium.files import flush, flush_folder, full_disk_explained, notify_written, work_folder
 from podium.frames import Covariates, section_of, view_of_frame
 from podium.hashing import digest_bytes, digest_folder
+from podium.intervals import FILE as INTERVALS
+from podium.intervals import Calibration
 from podium.manifest import DIGITS, MANIFEST, content, inside, read_checked, require_hash
 from podium.prediction import ClassPrediction, Prediction
 from podium.sections import SlotSection
 from podium.sequences import Subset
 from podium.split import Windows
+from podium.timeframe import following
 from podium.view import View
 
 # In order of preference where the caller names none.
 CHECKPOINTS = ("final_model", "best_model")
 # Description of a model that a search keeps in its folder.
 SEARCHED = "config.json"
+# Quantiles of a frame of forecasts by default.
+DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Suffixes of the files that frameworks open, in order of preference.
 OPENED = (".pt", ".keras", ".zip", ".safetensors")
 # Files that file managers write into folders.
@@ -53,17 +58,24 @@ _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", ".directory")
 
 
 def store(
-    place: Path, checkpoints: Mapping[str, Path], description: Mapping[str, Any], *, writer: str
+    place: Path,
+    checkpoints: Mapping[str, Path],
+    description: Mapping[str, Any],
+    *,
+    writer: str,
+    files: Mapping[str, bytes] | None = None,
 ) -> tuple[str, str]:
     """Copy model folders into the store as one artefact; return its hash and folder name.
 
     The same files and description give the same hash and folder, so a step that is interrupted
     and repeated reuses its artefact. The temporary folder is named after ``writer``, which
-    removes those of its killed processes next time.
+    removes those of its killed processes next time. ``files`` are added, by name in the artefact.
     """
     with _half_copied(place, writer) as temporary:
         for name, source in checkpoints.items():
             _copy(source, temporary / name)
+        for inner, data in (files or {}).items():
+            (temporary / inner).write_bytes(data)
         manifest = {**description, "podium": 1, "files": digest_folder(temporary)}
         data = manifest_bytes(manifest)
         (temporary / MANIFEST).write_bytes(data)
@@ -176,7 +188,8 @@ def folder_of(artifact_hash: str) -> str:
 
 def opened_file(folder: Path) -> str:
     """Name of the file in a model's folder that a framework opens."""
-    names = [p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file()]
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != INTERVALS]
+    names = [path.relative_to(folder).as_posix() for path in files]
     return min(names, key=lambda name: (*(not name.endswith(end) for end in OPENED), name))
 
 
@@ -293,16 +306,24 @@ class LoadedModel:
         ``family``, ``config``, ``tickers`` in training order, ``task`` and hashes.
     checkpoint : str
         ``final_model`` or ``best_model``.
+    calibration : Calibration, optional
+        From the errors on its validation part; None: there was none, or it was too short.
     """
 
     manifest: Mapping[str, Any]
     checkpoint: str
     model: Any
+    calibration: Calibration | None = None
 
     @property
     def tickers(self) -> tuple[str, ...]:
         """Training tickers in training order."""
         return tuple(self.manifest["tickers"])
+
+    @property
+    def trained_until(self) -> str:
+        """Last bar of the training, ISO 8601."""
+        return str(self.manifest["trained_until"])
 
     @property
     def section(self) -> SlotSection:
@@ -360,6 +381,66 @@ class LoadedModel:
             "a pandas frame of bars, an array of feature windows, or Windows",
         )
 
+    def predict_df(
+        self,
+        frame: Any,
+        *,
+        quantile_levels: Sequence[float] = DECILES,
+        covariates: Covariates | None = None,
+        **reading: Any,
+    ) -> Any:
+        """Forecast and quantiles of the newest bar of each ticker, as forecasting packages do.
+
+        Parameters
+        ----------
+        frame : pandas frame
+            Bars, see :meth:`predict`.
+        quantile_levels : sequence of float
+            Some of ``podium.intervals.LEVELS``.
+        covariates, **reading
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        pandas frame
+            A row per ticker (and step of a path) with ``item_id``, ``timestamp`` (the bar that the
+            forecast is of, UTC: by the weekdays and times of day in the frame), ``target_name``,
+            ``predictions`` in the target's unit, and a column per level (``"0.1"``). The
+            quantiles are those of the calibration at the training.
+
+        Raises
+        ------
+        DataError
+            The model has no calibration, or as :meth:`predict`.
+        UsageError
+            A level that the calibration does not have.
+        """
+        if self.calibration is None:
+            raise DataError(
+                "the model has no calibrated quantiles",
+                "a model with a validation part of 20 windows",
+                "train it again with a validation part: podium finalize",
+            )
+        unknown = [f"{q:g}" for q in quantile_levels if q not in self.calibration.levels]
+        if unknown:
+            known = ", ".join(f"{q:g}" for q in self.calibration.levels)
+            raise UsageError(f"quantile_levels has {', '.join(unknown)}", f"some of {known}")
+        view = self._view_of(frame, covariates or {}, reading)
+        windows = Windows.of(view, np.arange(len(view) - 1, len(view), dtype=np.int64))
+        made: Prediction = self.model.predict(windows.blind())
+        rows, steps = len(windows), self.calibration.steps
+        quantiles = self.calibration.quantiles(made).reshape(rows * len(steps), -1)
+        ends = following(view.times, max(steps))[np.array(steps) - 1]
+        columns: dict[str, Any] = {
+            "item_id": np.repeat(made.item, len(steps)),
+            "timestamp": np.tile(ends, rows),
+            "target_name": np.full(rows * len(steps), self.section.target),
+            "predictions": made.path.ravel(),
+        }
+        for level in quantile_levels:
+            columns[f"{level:g}"] = quantiles[:, self.calibration.levels.index(level)]
+        return type(frame)(columns)
+
     def _of_windows(self, windows: Windows) -> Prediction:
         if windows.view.tickers != self.tickers:
             raise DataError(
@@ -408,6 +489,15 @@ class LoadedModel:
         return prediction.mean
 
     def _of_frame(self, frame: Any, covariates: Covariates, reading: Mapping[str, Any]) -> Any:
+        view = self._view_of(frame, covariates, reading)
+        windows = Windows.of(view, np.arange(view.first_bar, len(view), dtype=np.int64))
+        made: Prediction = self.model.predict(windows.blind())
+        columns = {"ticker": made.item, "decided_at": made.decided_at, "forecast": made.mean}
+        # A frame of the caller's type, so that loading a model does not need pandas.
+        return type(frame)(columns)
+
+    def _view_of(self, frame: Any, covariates: Covariates, reading: Mapping[str, Any]) -> View:
+        """View of a frame's bars with a full window."""
         reader = registry.load("readers", "table")
         named = reader.tickers_of(frame, name=self.section.dataset, **reading)
         view = view_of_frame(frame, self.manifest, self._tickers_of(named), covariates, reading)
@@ -417,13 +507,9 @@ class LoadedModel:
                 f"at least {view.window} bars after the warm-up of the features",
                 "give it more bars",
             )
-        windows = Windows.of(view, np.arange(view.first_bar, len(view), dtype=np.int64))
         if view.left_out():
-            warnings.warn(view.left_out(), stacklevel=3)
-        made: Prediction = self.model.predict(windows.blind())
-        columns = {"ticker": made.item, "decided_at": made.decided_at, "forecast": made.mean}
-        # A frame of the caller's type, so that loading a model does not need pandas.
-        return type(frame)(columns)
+            warnings.warn(view.left_out(), stacklevel=4)
+        return view
 
     def _tickers_of(self, named: Sequence[str]) -> tuple[str, ...]:
         """Tickers to forecast, in training order where the frame names them."""
@@ -681,5 +767,17 @@ def load_place(place: Place) -> Loaded:
             "a model written by this family",
             "restore the artefact, or train again",
         ) from error
-    kind = LoadedClassifier if registry.holds(task) == "sequences" else LoadedModel
-    return kind(manifest, place.checkpoint, model)
+    if registry.holds(task) == "sequences":
+        return LoadedClassifier(manifest, place.checkpoint, model)
+    return LoadedModel(manifest, place.checkpoint, model, _calibration(place))
+
+
+def _calibration(place: Place) -> Calibration | None:
+    """Calibration of a model; one without a validation part has that of its ``best_model``."""
+    _, _, member = place.checkpoint.partition("/")
+    for checkpoint in (place.checkpoint, "/".join(filter(None, ["best_model", member]))):
+        name = "/".join(filter(None, [checkpoint, INTERVALS]))
+        if name in place.manifest["files"]:
+            files = place.manifest["files"]
+            return Calibration.from_bytes(read_checked(place.folder, files, name))
+    return None

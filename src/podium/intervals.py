@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from podium.arrays import Floats, Mask
 from podium.errors import DataError
 from podium.prediction import Prediction
 from podium.samples import Indices
+from podium.split import Windows
 
 # File of a calibration in a model's folder.
 FILE = "intervals.json"
@@ -184,10 +186,6 @@ class Calibration:
             int(content["windows"]),
         )
 
-    def column(self, level: float) -> int:
-        """Position of a level in the last axis of the quantiles."""
-        return self.levels.index(level)
-
     def _base(self, prediction: Prediction) -> Floats:
         if prediction.steps != len(self.steps):
             raise DataError(
@@ -195,6 +193,13 @@ class Calibration:
                 f"{len(self.steps)}, as in the calibration of its model",
             )
         return _base(prediction, self.levels)
+
+
+def write(folder: Path, prediction: Prediction, windows: Windows) -> None:
+    """Write the calibration from a model's validation part into its folder, if there is one."""
+    made = Calibration.of(prediction, windows.truth(), windows.view.horizon)
+    if made is not None:
+        (folder / FILE).write_bytes(made.to_bytes())
 
 
 def _base(prediction: Prediction, levels: Sequence[float]) -> Floats:

@@ -52,6 +52,34 @@ def of_gap(gap: int) -> str | None:
     return None
 
 
+def following(times: Times, count: int) -> Times:
+    """Expected times of the next bars, by the weekdays and times of day of known ones.
+
+    Parameters
+    ----------
+    times : (T,) datetime64[s]
+        Times of bars, increasing.
+    count : int
+
+    Examples
+    --------
+    >>> week = np.datetime64("2026-03-02", "s") + 86_400 * np.arange(5)  # Monday to Friday
+    >>> following(week, 2).astype("datetime64[D]").tolist()
+    [datetime.date(2026, 3, 9), datetime.date(2026, 3, 10)]
+    """
+    seconds = times.astype("datetime64[s]").astype(np.int64)
+    gap, week = modal_gap(seconds) or DAY, 7 * DAY
+    later = gap * np.arange(1, count + 1)
+    if gap < week:
+        # Two weeks, so that a change of the clock does not give two times for one bar for long.
+        known = np.unique(seconds[seconds > seconds[-1] - 2 * week] % week)
+        ahead = np.sort((known - seconds[-1]) % week)
+        later = (ahead + week * np.arange(count + 1)[:, np.newaxis]).ravel()
+        later = later[later > 0][:count]
+    ends: Times = (seconds[-1] + later).astype("datetime64[s]")
+    return ends
+
+
 def whole_seconds(moments: ArrayLike) -> Times:
     """Moments in whole seconds, rounded up: a value known at 59.5 is not known at 59."""
     given = np.asarray(moments, dtype="datetime64")

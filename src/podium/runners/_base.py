@@ -13,9 +13,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from podium import registry
+from podium import intervals, registry
 from podium.files import NO_ROOM
 from podium.own import Code
+from podium.prediction import Prediction
 from podium.runners._limits import TrialLimits
 from podium.runners._own import OwnTraining
 from podium.runners._paused import Pause
@@ -201,6 +202,8 @@ def ended(job: Job, task: Task, event: Fitted, curve: tuple[Epoch, ...], seconds
             return complete
         prediction = event.model.predict(validation.blind())
         score, losses = _task_of(job).score(job.metric, validation.truth(), prediction)
+        if model and isinstance(prediction, Prediction) and prediction.form != "positions":
+            intervals.write(folder, prediction, validation)
     except Exception as error:
         if _no_room(error):
             raise

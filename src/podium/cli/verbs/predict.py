@@ -61,5 +61,6 @@ def command(
     rows = forecast.rows()
     several = len({row["decided_at"] for row in rows}) > 1
     columns = [name for name in rows[0] if several or name != "decided_at"]
-    items = [{name: row[name] for name in ("ticker", "decided_at", "forecast")} for row in rows]
+    names = [name for name in rows[0] if not name.startswith("volatility")]
+    items = [{name: row[name] for name in names} for row in rows]
     cli.out.result("predictions", forecast, items, columns)

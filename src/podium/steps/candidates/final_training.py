@@ -19,9 +19,12 @@ from podium.candidate import Candidate
 from podium.errors import DataError
 from podium.files import full_disk_explained
 from podium.hashing import digest
+from podium.intervals import FILE as INTERVALS
+from podium.intervals import Calibration
 from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
 from podium.ledger.writes import NewTrial
+from podium.prediction import Prediction
 from podium.runners._files import store_files
 from podium.space import ConfigDict
 from podium.split import Split
@@ -30,6 +33,7 @@ from podium.steps.trials import driver, execute
 from podium.steps.workspace.project import Project
 from podium.study import Study
 from podium.tasks._base import TaskData
+from podium.tasks.forecast import SlotData
 from podium.trial import BUDGET, FINALIZE, Ended, Job, State, Task, trial_seed
 
 PHASE = FINALIZE
@@ -132,10 +136,24 @@ class FinalTraining:
         if members:
             extra |= {"members": members, "seeds": [*self.seeds]}
         writer = Path(job.save_to).name
+        files = self._intervals(checkpoints) if members else {}
         name, folder = artifact.store(
-            self.project.store, folders, {**description, **extra}, writer=writer
+            self.project.store, folders, {**description, **extra}, writer=writer, files=files
         )
         return artifact.place_of(self.project.store / folder, name)
+
+    def _intervals(self, checkpoints: Mapping[str, Sequence[Ended]]) -> dict[str, bytes]:
+        """Calibration of the mean of the members; one member alone has its own."""
+        files = {}
+        for checkpoint, fits in checkpoints.items():
+            made = [one.prediction for one in fits]
+            if isinstance(self.data, SlotData) and all(isinstance(p, Prediction) for p in made):
+                _, windows = self.split.folds[fits[0].task.fold].windows(self.data.tuning)
+                mean = Prediction.averaged([p for p in made if isinstance(p, Prediction)])
+                calibration = Calibration.of(mean, windows.truth(), windows.view.horizon)
+                if calibration is not None:
+                    files[f"{checkpoint}/{INTERVALS}"] = calibration.to_bytes()
+        return files
 
     def registering(
         self,

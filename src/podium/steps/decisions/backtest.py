@@ -15,7 +15,6 @@ from podium.arrays import Mask
 from podium.candidate import Candidate
 from podium.errors import UsageError
 from podium.evidence import Evidence, Scalar
-from podium.families._base import Model
 from podium.gates._base import WITH_TEST
 from podium.index import Index
 from podium.ledger import looks
@@ -33,6 +32,7 @@ from podium.steps.candidates.select_model import found_model, named_model, slot_
 from podium.steps.data.bars import require_task
 from podium.steps.data.tickers import ends_early
 from podium.steps.decisions import backtest_files, refit
+from podium.steps.evidence import intervals
 from podium.steps.evidence.comparison import compare_forecasts
 from podium.steps.evidence.evidence import evidence_of_test
 from podium.steps.evidence.improvement import improvement_over_parent
@@ -52,7 +52,15 @@ REFIT = ("refit_every", "refit_window")
 # Settings that the note of the costs omits, or names in any case.
 UNNAMED = (*REFIT, "fee_bps", "slippage_bps", "execution")
 # Figures of a backtest's table, with the factor of their unit.
-ERRORS = {"mae": "MAE", "pct_mae": "MAE, %", "r2": "R2"}
+ERRORS = {
+    "mae": "MAE",
+    "pct_mae": "MAE, %",
+    "r2": "R2",
+    "mase": "MASE",
+    "crps": "CRPS",
+    "coverage_80": "inside the 80 % interval",
+    "coverage_90": "inside the 90 % interval",
+}
 TRADING = {
     "cagr": ("return a year, %", 100),
     "volatility": ("volatility a year, %", 100),
@@ -267,9 +275,17 @@ def judge_inputs(
 def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list[Evidence]]:
     data, reference, candidate = entry.data, entry.reference, entry.candidate
     project.reporter.progress(f"{data.slot}: backtest", 0, 1)
-    forecast = _forecast(project, entry)
+    decisions, served = _decisions(data), recorded.forecaster(project, candidate)
+    forecast = served.predict(decisions)
     model = baselines.fit(reference, baselines.labelled(data.tuning))
-    traded = trade(project, data, forecast, model.predict(_decisions(data).blind()))
+    theirs = model.predict(decisions.blind())
+    traded = trade(project, data, forecast, theirs)
+    fraction = project.config.finalize.validation_fraction
+    rival = intervals.calibration_of(reference, data, fraction)
+    scores = {
+        **intervals.scalars(data, decisions, forecast, served.calibration),
+        **{f"naive_{k}": v for k, v in intervals.scalars(data, decisions, theirs, rival).items()},
+    }
     early = ends_early(project, data)
     if early:
         project.reporter.say(early)
@@ -282,8 +298,9 @@ def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list
             tx, data.dataset.name, data.test_interval, candidate, data.test_marks
         )
         tested = _tested(
-            data, forecast, reference, model, look, itself=baselines.same(candidate, reference)
+            data, forecast, reference, theirs, look, itself=baselines.same(candidate, reference)
         )
+        tested = ({**tested[0], **scores}, *tested[1:])
         return [
             evidence_of_test(project, tx, data, candidate, kind, *parts)
             for kind, parts in (("test", tested), (STEP, (traded.scalars(), notes, curves)))
@@ -295,10 +312,6 @@ def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list
 def _decisions(data: SlotData) -> Windows:
     """Every decision from the test's first bar to the newest, with or without an outcome."""
     return Windows.of(data.view, np.arange(data.test_start, len(data.view), dtype=np.int64))
-
-
-def _forecast(project: Project, entry: JudgedModel) -> Prediction:
-    return recorded.forecaster(project, entry.candidate).predict(_decisions(entry.data))
 
 
 def against_inputs(
@@ -394,7 +407,7 @@ def _tested(
     data: SlotData,
     forecast: Prediction,
     reference: Configured,
-    model: Model,
+    theirs: Prediction,
     look: int,
     *,
     itself: bool,
@@ -402,7 +415,7 @@ def _tested(
     """Scalars, notes and arrays of the evidence from the test."""
     metric, windows, view = data.section.metric, data.test_windows, data.view
     # The forecast reaches to the newest bar; only windows with an outcome are judged.
-    mean, naive_mean = forecast.on(windows), model.predict(windows.blind()).mean
+    mean, naive_mean = forecast.on(windows), theirs.on(windows)
     pair = compare_forecasts(metric, windows, mean, naive_mean)
     losses = {"loss": pair.losses, "naive_loss": pair.other_losses}
     by_ticker = {

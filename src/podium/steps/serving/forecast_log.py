@@ -50,7 +50,7 @@ class ServedModel:
     @property
     def trained_until(self) -> np.datetime64:
         """Newest bar of the training."""
-        return np.datetime64(self.model.manifest["trained_until"], "s")
+        return np.datetime64(self.model.trained_until, "s")
 
     @property
     def tested_until(self) -> np.datetime64:

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium import artifact, registry
-from podium.artifact import Place
+from podium.arrays import Floats
+from podium.artifact import LoadedModel, Place
 from podium.errors import DataError, NotFoundError, UsageError, suggest
+from podium.intervals import INTERVALS, LEVELS
 from podium.portfolio import periods_per_year
 from podium.prediction import ClassPrediction, Prediction
 from podium.render.answer import Answer
@@ -31,6 +33,9 @@ from podium.steps.workspace.project import Project
 from podium.targets import volatility
 from podium.tasks.forecast import view_of
 
+# Most newest bars whose outcomes the intervals adapt to.
+MEMORY = 500
+
 
 @dataclass(frozen=True, eq=False)
 class Forecast(Answer):
@@ -46,6 +51,9 @@ class Forecast(Answer):
         Unit of the values.
     bars_a_year : float
         Bars in a year of the dataset.
+    quantiles : (N, Q) float, optional
+        Calibrated quantiles at ``podium.intervals.LEVELS``, adapted to the outcomes known at each
+        decision; None: the model has no calibration. (N, H, Q) for paths.
     """
 
     prediction: Prediction
@@ -55,6 +63,7 @@ class Forecast(Answer):
     horizon: int
     unit: str
     bars_a_year: float = math.nan
+    quantiles: Floats | None = None
 
     @property
     def sentence(self) -> str:
@@ -67,12 +76,18 @@ class Forecast(Answer):
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a forecast; one of volatility is in per cent a year too."""
+        """One row a forecast with its intervals; one of volatility is in per cent a year too."""
         made = self.prediction
         rows: list[dict[str, Any]] = [
             {"ticker": str(item), "decided_at": str(at), "forecast": float(mean)}
             for item, at, mean in zip(made.item, made.decided_at, made.mean, strict=True)
         ]
+        if self.quantiles is not None:
+            last = self.quantiles.reshape(len(rows), -1, len(LEVELS))[:, -1]
+            for row, values in zip(rows, last.tolist(), strict=True):
+                for nominal, bounds in INTERVALS.items():
+                    low, high = (values[LEVELS.index(level)] for level in bounds)
+                    row |= {f"low_{nominal}": low, f"high_{nominal}": high}
         if self.unit == volatility.UNIT:
             for row in rows:
                 a_year = math.exp(row["forecast"]) * math.sqrt(self.bars_a_year)
@@ -148,9 +163,26 @@ def predict(
         project.reporter.say(view.left_out())
     warn_of_drift(project, place.artifact_hash, model.manifest, view)
     prediction = model.predict(windows)
+    quantiles = _quantiles(model, windows, prediction)
     unit = registry.load("targets", section.target).UNIT
     a_year = periods_per_year(dataset.times) if len(dataset) > 1 else math.nan
-    return Forecast(prediction, place.folder, rule, section.target, section.horizon, unit, a_year)
+    shown = (section.target, section.horizon, unit, a_year, quantiles)
+    return Forecast(prediction, place.folder, rule, *shown)
+
+
+def _quantiles(model: LoadedModel, windows: Windows, prediction: Prediction) -> Floats | None:
+    """Quantiles of windows that reach to the newest bar, adapted to outcomes after the training."""
+    if model.calibration is None:
+        return None
+    view, quantiles = windows.view, model.calibration.quantiles(prediction)
+    trained = int(np.searchsorted(view.times, np.datetime64(model.trained_until), "right"))
+    first = int(windows.at.min())
+    start = max(trained, view.first_bar, min(first, len(view) - MEMORY))
+    later = Windows.of(view, np.arange(start, len(view), dtype=np.int64))
+    if len(later):
+        adaptive, _ = model.calibration.adaptive(model.predict(later), later.truth())
+        quantiles[windows.at >= start] = adaptive[later.at >= first]
+    return quantiles
 
 
 @dataclass(frozen=True)
