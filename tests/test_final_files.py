@@ -17,6 +17,7 @@ from podium.decision import Result
 from podium.errors import DataError, RefusedError, UsageError
 from podium.families._loop import Training
 from podium.ledger import reads
+from podium.resolve import load_model
 from podium.runners import _paused
 from podium.split import Windows
 from podium.steps.archive.reproduce import reproduce
@@ -455,3 +456,9 @@ def test_a_candidate_with_members_reproduces(root):
     checked = {one.what for one in found.findings if one.same}
     for checkpoint in ("best_model", "final_model"):
         assert {f"{checkpoint}/member_{n}/model.pt" for n in (1, 2)} <= checked
+
+
+def test_the_folder_of_the_final_model_loads_by_any_of_its_paths(finished):
+    place = finished / FOLDER
+    for path in (place, place / "final_model", place / "config.json"):
+        assert load_model(path).calibration is not None

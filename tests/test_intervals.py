@@ -1,14 +1,29 @@
 """Calibrated quantiles: coverage on planted data, oracles, paths, and the adaptive form."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 import scoringrules
 from mapie.regression import ConformalizedQuantileRegressor
 
-from podium.errors import DataError
+from podium import artifact
+from podium.decision import Result
+from podium.errors import DataError, UsageError
+from podium.gates import coverage
+from podium.gates._base import Case
 from podium.intervals import INTERVALS, LEVELS, Calibration
 from podium.prediction import Prediction
+from podium.split import Windows
 from podium.stats import interval_scores, mean_absolute_scaled_error
+from podium.steps.data.bars import slot_data
+from podium.steps.serving.predict import MEMORY, predict
+from podium.steps.workspace import recorded
+from podium.steps.workspace.session import open_project
+from podium.tasks.forecast import view_of
+from projects import SLOT
 
 START = np.datetime64("2020-01-01", "s")
 
@@ -134,3 +149,106 @@ def test_scores_of_quantiles_equal_those_of_another_library():
         assert score.low <= score.value <= score.high
     mase = mean_absolute_scaled_error(truth, np.zeros(200), 2.0, np.arange(200))
     assert mase.value == pytest.approx(np.abs(truth).mean() / 2)
+
+
+# Candidates of projects
+
+
+@pytest.fixture(scope="module")
+def judged(ladder):
+    return ladder.project("judged")
+
+
+def test_a_candidate_is_calibrated_on_its_validation_part_and_scored_on_the_test(judged):
+    with open_project(judged) as project:
+        [row] = project.reader.rows("candidates", slot=SLOT)
+        made = recorded.candidate(project, row["id"])
+        model = recorded.forecaster(project, made)
+        data = slot_data(project.config, SLOT)
+        fold = data.held_out(project.config.finalize.validation_fraction).folds[0]
+        best = artifact.forecaster(
+            project.store / made.artifact_path, made.artifact_hash, "best_model"
+        )
+        test = recorded.evidence(project, made.id)["test"]
+    _, validation = fold.windows(data.tuning)
+    expected = Calibration.of(best.predict(validation), validation.truth(), data.horizon)
+    # The served model was trained on the validation part too and has no errors of its own.
+    for one in (model, best):
+        np.testing.assert_allclose(one.calibration.pooled, expected.pooled, rtol=1e-5)
+    windows = data.test_windows
+    quantiles = model.calibration.quantiles(model.predict(windows))
+    for nominal in INTERVALS:
+        share = covered(windows.truth(), quantiles, nominal).mean()
+        assert test.scalar(f"coverage_{nominal}") == share
+        low, high = (test.scalar(f"coverage_{nominal}_{end}") for end in ("low", "high"))
+        assert low <= share <= high
+    for name in ("pinball", "crps", "wql", "mase", "width_80", "width_90"):
+        assert test.scalar(name) > 0 < test.scalar(f"naive_{name}")
+
+
+def test_predict_has_intervals_that_adapt_to_the_outcomes_since_the_training(judged):
+    with open_project(judged) as project:
+        [row] = project.reader.rows("candidates", slot=SLOT)
+        forecast = predict(project, candidate=row["id"], bars=3)
+        model = recorded.forecaster(project, recorded.candidate(project, row["id"]))
+        data = slot_data(project.config, SLOT)
+    view = view_of(data.dataset, data.section)
+    later = Windows.of(view, np.arange(max(data.test_start, len(view) - MEMORY), len(view)))
+    adaptive, _ = model.calibration.adaptive(model.predict(later), later.truth())
+    np.testing.assert_array_equal(forecast.quantiles, adaptive[-len(forecast.quantiles) :])
+    for made in forecast.rows():
+        assert made["low_90"] <= made["low_80"] <= made["high_80"] <= made["high_90"]
+
+
+def test_predict_df_has_the_columns_of_forecasting_packages(judged, tmp_path):
+    with open_project(judged) as project:
+        [row] = project.reader.rows("candidates", slot=SLOT)
+        model = recorded.forecaster(project, recorded.candidate(project, row["id"]))
+        dataset = slot_data(project.config, SLOT).dataset
+    names = ("open", "high", "low", "close", "volume")
+    frame = pd.DataFrame(
+        {
+            "time": np.repeat(dataset.times, len(dataset.tickers)),
+            "ticker": np.tile(dataset.tickers, len(dataset)),
+            **{name: dataset[name].ravel() for name in names},
+        }
+    )
+    made = model.predict_df(frame)
+    deciles = [f"0.{n}" for n in range(1, 10)]
+    assert [*made] == ["item_id", "timestamp", "target_name", "predictions", *deciles]
+    assert [*made["item_id"]] == [*dataset.tickers]
+    assert (made["timestamp"] > dataset.times[-1]).all()
+    assert np.is_busday(made["timestamp"].to_numpy().astype("datetime64[D]")).all()
+    newest = model.predict(frame).groupby("ticker")["forecast"].last()
+    assert [*made["predictions"]] == [newest[name] for name in made["item_id"]]
+    assert (np.diff(made[deciles].to_numpy(), axis=1) >= 0).all()
+    with pytest.raises(UsageError, match=r"0\.55"):
+        model.predict_df(frame, quantile_levels=(0.5, 0.55))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "result"),
+    [
+        ((0.79, 0.77, 0.81), Result.PASS),
+        # The interval reaches to within two points of 80 per cent.
+        ((0.70, 0.60, 0.785), Result.PASS),
+        ((0.70, 0.65, 0.77), Result.REFUSE),
+        ((0.90, 0.83, 0.95), Result.REFUSE),
+        ((0.79, math.nan, math.nan), Result.UNDECIDABLE),
+    ],
+)
+def test_the_gate_refuses_intervals_that_hold_too_few_or_too_many(bounds, result):
+    ends = zip(("", "_low", "_high"), bounds, strict=True)
+    figures = {f"coverage_80{end}": value for end, value in ends}
+    figures |= {f"coverage_90{end}": 0.9 for end in ("", "_low", "_high")}
+    evidence = SimpleNamespace(scalars=figures, scalar=figures.__getitem__)
+    made = coverage.judge(Case({"test": evidence}, None, coverage.LIMITS))
+    assert made[0] is result
+    assert result is Result.UNDECIDABLE or "80 per cent intervals hold" in made[1]
+
+
+def test_without_a_calibration_the_gate_is_undecidable():
+    evidence = SimpleNamespace(scalars={}, scalar={}.__getitem__)
+    made = coverage.judge(Case({"test": evidence}, None, coverage.LIMITS))
+    assert made == (Result.UNDECIDABLE, made[1])
+    assert "no validation part" in made[1]

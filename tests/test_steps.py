@@ -574,7 +574,8 @@ def test_a_loaded_model_forecasts_what_was_judged(finished):
 def test_the_best_epoch_and_the_final_model_are_both_kept_without_pickles(finished):
     folder, name = artifact(finished)
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    assert files == ["best_model/model.pt", "final_model/model.pt", "manifest.json"]
+    names = ["best_model/intervals.json", "best_model/model.pt"]
+    assert files == [*names, "final_model/model.pt", "manifest.json"]
     for checkpoint in artifacts.CHECKPOINTS:
         assert artifacts.load(folder, name, checkpoint).tickers == ("AAPL", "IBM")
 

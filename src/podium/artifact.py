@@ -49,6 +49,8 @@ from podium.view import View
 CHECKPOINTS = ("final_model", "best_model")
 # Description of a model that a search keeps in its folder.
 SEARCHED = "config.json"
+# Files that the folder of a user's copy has beside the model.
+DESCRIPTIONS = (SEARCHED, "training_results.json")
 # Quantiles of a frame of forecasts by default.
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 # Suffixes of the files that frameworks open, in order of preference.
@@ -598,7 +600,8 @@ def find(path: Path) -> Place:
         # A copy under another name has only its manifest to verify it.
         require_hash(folder, folder.name + artifact_hash[DIGITS:])
     inner = path.relative_to(folder).parts
-    return place_of(folder, artifact_hash, inner[0] if inner and inner != (MANIFEST,) else "")
+    top = inner[0] if inner and inner[0] not in (MANIFEST, *DESCRIPTIONS) else ""
+    return place_of(folder, artifact_hash, top)
 
 
 def _searched(folder: Path) -> Place:
@@ -713,8 +716,10 @@ def load_place(place: Place) -> Loaded:
     RefusedError
         A file is a pickle, or would run code when it is opened.
     """
-    kept = {} if place.checkpoint else {SEARCHED: ""}
-    _require_nothing_else(place.folder, {**place.manifest["files"], **kept})
+    stored = place.folder.name == folder_of(place.artifact_hash)
+    # Descriptions beside a copy of a model; they are not read.
+    beside = {} if stored else dict.fromkeys(DESCRIPTIONS, "")
+    _require_nothing_else(place.folder, {**place.manifest["files"], **beside})
     manifest = place.manifest
     _use_plugins(place)
     try:

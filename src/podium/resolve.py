@@ -135,8 +135,9 @@ def load_model(path: Path | str) -> Loaded:
     Parameters
     ----------
     path : path
-        An artefact's folder, a checkpoint's folder in it, or a file in that. A path from before
-        the project was moved works if the current folder is inside the project.
+        An artefact's folder, a copy of it such as ``final_model/``, a checkpoint's folder in it,
+        or a file in that. A path from before the project was moved works if the current folder is
+        inside the project.
 
     Raises
     ------

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from podium import registry
 from podium.arrays import Floats
 from podium.evidence import Scalar
 from podium.intervals import INTERVALS, Calibration
@@ -79,7 +80,9 @@ def scalars(
 def _unit(name: str, data: SlotData) -> str:
     if name.startswith("coverage"):
         return "share"
-    return "" if name.startswith(("wql", "mase")) else data.subject
+    if name.startswith(("wql", "mase")):
+        return ""
+    return str(registry.load("targets", data.section.target).UNIT)
 
 
 def _naive_error(data: SlotData) -> float:
