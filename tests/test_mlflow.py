@@ -185,7 +185,7 @@ def test_the_training_that_held_data_out_shows_the_model_it_gave_and_no_other(sh
     there = client(uri_of(shown))
     [other] = [r for id_, r in phase(shown, "finalize").items() if id_ != candidate["trial_id"]]
     files = [file.path for file in there.list_artifacts(other.info.run_id)]
-    assert files == ["best.pt", "metrics.csv"]
+    assert files == ["best.pt", "intervals.json", "metrics.csv"]
 
 
 def test_every_trial_with_epochs_has_its_curves_as_a_file(shown):

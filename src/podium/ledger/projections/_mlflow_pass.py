@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from podium.artifact import folder_of
 from podium.errors import PodiumError
+from podium.intervals import FILE as INTERVALS
 from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger, Transaction
 from podium.ledger.outbox import Item
@@ -491,7 +492,7 @@ def _shown_name(name: str, *, judged: bool) -> str:
     if checkpoint == "final_model" and not judged:
         # A trial without a candidate shows the model of its best epoch only.
         return ""
-    if file in ("best.pt", "last.pt"):
+    if file in ("best.pt", "last.pt", INTERVALS):
         return file
     base = _CHECKPOINTS.get(checkpoint, checkpoint)
     return f"{base}.pt" if file.endswith(".pt") else f"{base}/{file}".strip("/")
