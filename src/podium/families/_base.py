@@ -101,6 +101,8 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
     loss: str = ""
     # Device of ``fit``, set on a new object; other families ignore it.
     device: str = "cpu"
+    # Called with the number of a config, an epoch and its scores while ``fit_many`` runs.
+    live: Callable[[int, int, Mapping[str, float]], None] | None = None
 
     @abc.abstractmethod
     def space(self, data: DataT, /) -> Space:
@@ -213,6 +215,8 @@ class AnyFamily(abc.ABC, Generic[DataT, PartT, ModelT]):
 
             def report(epoch: int, scores: Mapping[str, float], n: int = number) -> None:
                 events.append(Epoch(n, epoch, dict(scores)))  # noqa: B023 - consumed at once
+                if self.live is not None:
+                    self.live(n, epoch, scores)
 
             keep = keeps[number] if keeps else None
             # Other families do not have these parameters.

@@ -18,6 +18,7 @@ from podium.files import NO_ROOM
 from podium.own import Code
 from podium.prediction import Prediction
 from podium.runners._limits import TrialLimits
+from podium.runners._live import LiveCurves
 from podium.runners._own import OwnTraining
 from podium.runners._paused import Pause
 from podium.trial import Ended, Epoch, Fitted, Job, State, Stopped, Task
@@ -49,6 +50,9 @@ class Runner(abc.ABC):
     shares_files = True
     limits = TrialLimits()
     devices: tuple[str, ...] = ()
+
+    # Folder of the curves of running trials; empty: they are not written.
+    live_to: str = ""
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
@@ -113,17 +117,18 @@ def next_batch(waiting: deque[Task], size: int) -> list[Task]:
     return batch
 
 
-def run_tasks(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
+def run_tasks(job: Job, tasks: Sequence[Task], live_to: str = "") -> Iterator[Ended]:
     """Fit the tasks as one list and score each model on its fold's validation windows.
 
     The family receives validation targets to choose its epoch, but it predicts from windows with
     blanked targets. With a resumable family, a task stops after its epoch ``until`` and leaves its
-    state in a file; a later task of the same trial continues from it.
+    state in a file; a later task of the same trial continues from it. Epochs are written into
+    ``live_to`` as they end.
     """
     if isinstance(job.view, Code):
         yield from (OwnTraining(job.view, job, task).run() for task in tasks)
         return
-    family = family_of(job)
+    family, live = family_of(job), LiveCurves(live_to)
     resumable = bool(getattr(family, "resumable", False))
     pauses = {task.trial_id: Pause.of(job, task) if resumable else None for task in tasks}
     for task in tasks:
@@ -141,12 +146,16 @@ def run_tasks(job: Job, tasks: Sequence[Task]) -> Iterator[Ended]:
         epochs: dict[int, list[Epoch]] = {n: [] for n in range(len(batch))}
         started = time.perf_counter()
         done: set[int] = set()
+        ids = [task.trial_id for task in batch]
+        if live_to:
+            family.live = lambda n, *epoch, ids=ids: live.add(ids[n], *epoch)
         try:
             for event in family.fit_many(
                 [t.config for t in batch], train, judged, seeds=[t.seed for t in batch], **more
             ):
                 if isinstance(event, Epoch):
                     epochs[event.trial].append(event)
+                    live.add(ids[event.trial], event.epoch, event.scores)
                     continue
                 task = batch[event.trial]
                 seconds = time.perf_counter() - started

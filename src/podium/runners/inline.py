@@ -17,7 +17,7 @@ class InlineRunner(Runner):
         waiting = tasks if isinstance(tasks, deque) else deque(tasks)
         size = batch_size(job)
         while waiting and not self.halted():
-            yield from run_tasks(job, next_batch(waiting, size))
+            yield from run_tasks(job, next_batch(waiting, size), self.live_to)
 
     def close(self) -> None:
         """Do nothing: there are no processes to end."""

@@ -125,7 +125,8 @@ class LocalRunner(Runner):
         with variables(THREADS), _script_hidden():
             # Plugins before a job, which may hold their functions. The environment, because the
             # fork server keeps that of its first caller.
-            start = (theirs, plugin.project(), self._plugins, device, dict(os.environ))
+            places = (device, self.live_to)
+            start = (theirs, plugin.project(), self._plugins, *places, dict(os.environ))
             process = self._context.Process(target=_serve, args=start, daemon=True)
             process.start()
         theirs.close()
@@ -225,6 +226,7 @@ def _serve(
     project: Path | None,
     plugins: dict[str, str],
     device: str,
+    live_to: str,
     environment: dict[str, str],
 ) -> None:
     """Run the batches that arrive on the pipe until it breaks."""
@@ -272,7 +274,7 @@ def _serve(
             current = replace(job, device=device or job.device)
         assert current is not None
         try:
-            for ended in run_tasks(current, batch):
+            for ended in run_tasks(current, batch, live_to):
                 send(ended)
         except (OSError, PodiumError) as error:
             # No fault of a trial: the driver stops, and its trials start again later.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from podium.errors import DataError
 from podium.files import NO_ROOM
 from podium.ledger.projections import _mlflow_store
-from podium.ledger.projections._mlflow_runs import Content
+from podium.ledger.projections._mlflow_runs import Content, Point
 from podium.ledger.projections._mlflow_target import ARTIFACTS, Target
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class RemoteRun:
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
     deleted: bool
+    status: str = ""
 
 
 @contextmanager
@@ -202,7 +203,7 @@ class Experiment:
         return None
 
     def create(self, content: Content, name: str, parent: str | None) -> str:
-        """Make a run with its tags only; returns its id."""
+        """Make a run with its tags and its dataset; returns its id."""
         tags = {**content.tags, "mlflow.user": self.user}
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
@@ -210,7 +211,41 @@ class Experiment:
             run = self.client.create_run(
                 self.id, start_time=content.start, tags=tags, run_name=name
             )
+            self._add_dataset(run.info.run_id, content)
         return str(run.info.run_id)
+
+    def _add_dataset(self, run_id: str, content: Content) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        if content.dataset:
+            tags = [InputTag("mlflow.data.context", "training and validation")]
+            dataset = Dataset(**content.dataset)
+            self.client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+
+    def add_points(self, run_id: str, points: Sequence[Point]) -> None:
+        """Add points to a run that goes on."""
+        from mlflow.entities import Metric
+
+        with self.errors_classified():
+            for n in range(0, len(points), _PAGE):
+                some = [Metric(p.name, p.value, p.moment, p.step) for p in points[n : n + _PAGE]]
+                self.client.log_batch(run_id, metrics=some)
+
+    def last_steps(self, run_id: str, names: Iterable[str]) -> dict[str, int]:
+        """Last step of each metric of a run; 0 for one without points."""
+        with self.errors_classified():
+            return {
+                name: max((p.step for p in self.client.get_metric_history(run_id, name)), default=0)
+                for name in names
+            }
+
+    def set_status(self, run_id: str, status: str) -> None:
+        """Set the status of a run, without an end time where it is running."""
+        with self.errors_classified():
+            if status == "RUNNING":
+                self.client.update_run(run_id, status)
+            else:
+                self.client.set_terminated(run_id, status)
 
     def write(
         self, run_id: str, content: Content, known: Mapping[str, str], folder: Path | None
@@ -235,7 +270,8 @@ class Experiment:
             )
         if folder is not None:
             self.add_files(run_id, folder)
-        self.end(run_id, content)
+        if content.status != "RUNNING":
+            self.end(run_id, content)
 
     def add_files(self, run_id: str, folder: Path) -> None:
         """Add the files of a folder to the artefacts of a run."""
@@ -358,6 +394,7 @@ def _remote_run(run: Run) -> RemoteRun:
         tags=run.data.tags,
         metrics=run.data.metrics,
         deleted=info.lifecycle_stage == "deleted",
+        status=str(info.status),
     )
 
 

@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from podium.ledger import outbox, reads, schema
 from podium.ledger.ledger import Ledger, Transaction
 from podium.ledger.outbox import Item
 from podium.ledger.projections import _mlflow_candidates as candidates
-from podium.ledger.projections import _mlflow_facts, _mlflow_model, _mlflow_runs
+from podium.ledger.projections import _mlflow_facts, _mlflow_live, _mlflow_model, _mlflow_runs
 from podium.ledger.projections._mlflow_candidates import CandidateState
 from podium.ledger.projections._mlflow_client import (
     Experiment,
@@ -30,11 +30,13 @@ from podium.ledger.projections._mlflow_client import (
     RemoteRun,
 )
 from podium.ledger.projections._mlflow_compare import differing
+from podium.ledger.projections._mlflow_live import LEFT, MARK, LiveFiles
 from podium.ledger.projections._mlflow_registry import Registry, Version, stray
-from podium.ledger.projections._mlflow_runs import Content
+from podium.ledger.projections._mlflow_runs import Content, Point
 from podium.ledger.projections._mlflow_target import REMEMBERED, Target, zip_of
-from podium.ledger.statements import select
+from podium.ledger.statements import delete, select
 from podium.manifest import read_checked, require_hash
+from podium.trial import State
 
 # Items per read of the outbox; most done items and longest time between writes of the progress.
 PIECE, UNFLUSHED, SECONDS = 200, 50, 1.0
@@ -181,6 +183,76 @@ class SyncPass:
             if run_id and content:
                 # An error is ignored: a study's run may be deleted.
                 _error_of(self.experiment.end, run_id, content)
+
+    def follow(self, live: LiveFiles) -> Iterator[str]:
+        """Send the new epochs of running trials; yields nothing."""
+        for trial_id, rows in live.curves():
+            content = self._content(trial_id)
+            if content is None or content.status != "RUNNING":
+                continue
+            try:
+                run_id, is_new = self._shown(content)
+                if not run_id:
+                    continue
+                points = _mlflow_live.points(rows)
+                if not is_new and trial_id not in live.sent:
+                    # An earlier process may have sent some.
+                    points = self._unsent(run_id, points)
+                self.experiment.add_points(run_id, points)
+                live.sent[trial_id] = rows[-1].epoch
+            except (MlflowRefusedError, MlflowFailedError):
+                # The record has the whole curve at the end of the trial.
+                live.sent[trial_id] = rows[-1].epoch
+        yield from ()
+
+    def leave(self, trained: set[str]) -> None:
+        """Set the state of runs whose trials no process trains any more."""
+        for trial_id in self.ledger.read(left_runs, self.marks, trained):
+            run_id, _ = self._known(trial_id)
+            content = self._content(trial_id)
+            if content is not None and content.status == "RUNNING" and run_id:
+                _error_of(self.experiment.set_status, run_id, "KILLED")
+            self.source.write(outbox.remember, self.marks, trial_id, run_id, LEFT)
+
+    @property
+    def marks(self) -> str:
+        """Target of the marks of runs that were shown before their trial ended."""
+        return self.target.key + MARK
+
+    def _shown(self, content: Content) -> tuple[str, bool]:
+        """Run of a running trial, and whether it is new; an empty id if a user deleted it."""
+        run, name = self._find(content)
+        if run is not None:
+            if not run.deleted and run.status != "RUNNING":
+                self.experiment.set_status(run.run_id, "RUNNING")
+                self.source.write(outbox.remember, self.marks, content.subject_id, run.run_id)
+            if not self._known(content.subject_id)[0]:
+                self.fresh[content.subject_id] = (run.run_id, name)
+                self.flush()
+            return "" if run.deleted else run.run_id, False
+        # First, so that a run that a kill leaves unrecorded is searched for.
+        self.source.write(outbox.remember, self.marks, content.subject_id, "")
+        run_id = self._create(content, name)
+        self.flush()
+        self.experiment.write(run_id, replace(content, points=()), {}, None)
+        return run_id, True
+
+    def _create(self, content: Content, name: str) -> str:
+        """Make the run of a subject; returns its id."""
+        parent = self._parent(content)
+        name = name or self._name(content)
+        run_id = self.experiment.create(content, name, parent)
+        self.fresh[content.subject_id] = (run_id, name)
+        return run_id
+
+    def _unsent(self, run_id: str, points: Sequence[Point]) -> list[Point]:
+        """Points beyond the last one of their metric in MLflow."""
+        last = self.experiment.last_steps(run_id, {point.name for point in points})
+        return [point for point in points if point.step > last[point.name]]
+
+    def _is_marked(self, subject_id: str) -> bool:
+        is_it = schema.projected.c.subject_id == subject_id
+        return bool(self.ledger.read(sent_runs, self.marks, is_it))
 
     def close(self) -> None:
         """Write the progress; an item that was set aside last waits again."""
@@ -331,10 +403,9 @@ class SyncPass:
         if run is not None and run.deleted:
             # Runs deleted by a user stay deleted.
             return True
+        marked = self._is_marked(subject_id)
         if run is None:
-            parent = self._parent(content)
-            name = name or self._name(content)
-            run_id = self.experiment.create(content, name, parent)
+            run_id = self._create(content, name)
         else:
             run_id = run.run_id
             # Tags of an earlier state, or of an earlier candidate of the same trial.
@@ -342,12 +413,16 @@ class SyncPass:
             if only_tags:
                 self.experiment.tag(run_id, content.tags)
                 return True
-        self.fresh[subject_id] = (run_id, name)
+            self.fresh[subject_id] = (run_id, name)
+            if marked:
+                content = replace(content, points=self._unsent(run_id, content.points))
         with tempfile.TemporaryDirectory() as place:
             has_files = self._copy_files(content, Path(place))
             self.experiment.write(
                 run_id, content, run.params if run else {}, Path(place) if has_files else None
             )
+        if marked and content.status != "RUNNING":
+            self.source.write(forget_mark, self.marks, subject_id)
         if content.parent_id:
             self.touched.add(content.parent_id)
         return True
@@ -382,9 +457,11 @@ class SyncPass:
         run_id, name = self._known(content.subject_id)
         if run_id:
             return self.experiment.get(run_id), name
-        run = self.experiment.find(content.kind, content.subject_id) if self.search_remote else None
+        marked = self._is_marked(content.subject_id)
+        search = self.search_remote or marked
+        run = self.experiment.find(content.kind, content.subject_id) if search else None
         if run is None:
-            self.search_remote = False
+            self.search_remote &= marked
             return None, ""
         self._count_run(content)
         return run, run.name
@@ -501,6 +578,7 @@ def _shown_name(name: str, *, judged: bool) -> str:
 def begin(tx: Transaction, target: str, mark: str) -> None:
     """Reset a target to position 0, in an experiment with this id."""
     outbox.forget(tx, target)
+    outbox.forget(tx, target + MARK)
     outbox.advance(tx, target, 0, mark=mark)
 
 
@@ -508,6 +586,20 @@ def remember_target(tx: Transaction, target: str, uri: str, experiment: str) -> 
     """Store the MLflow store and experiment that later commands send to, also before a pass."""
     outbox.remember(tx, REMEMBERED, "mlflow", uri, experiment)
     outbox.advance(tx, target, outbox.position_of(tx, target)[0])
+
+
+def left_runs(tx: Transaction, marks: str, trained: set[str]) -> list[str]:
+    """Trials shown as running that are neither on record as ended nor among ``trained``."""
+    trial = schema.trial.c
+    open_ = [name for name in sent_runs(tx, marks) if name not in trained]
+    rows = select(tx, [trial.id, trial.state], id=open_) if open_ else []
+    left = {name for name, (_, state) in sent_runs(tx, marks).items() if state == LEFT}
+    return [r["id"] for r in rows if not State(r["state"]).ended and r["id"] not in left]
+
+
+def forget_mark(tx: Transaction, marks: str, subject_id: str) -> None:
+    """Delete the mark of a run whose trial has ended."""
+    delete(tx, schema.projected, target=marks, subject_id=subject_id)
 
 
 def save_progress(

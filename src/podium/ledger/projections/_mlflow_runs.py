@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from podium.hashing import json_text
@@ -17,7 +17,7 @@ from podium.ledger.projections._mlflow_facts import Facts
 from podium.trial import BASELINE, State, curves_csv
 
 # Longest texts that MLflow 3 accepts; a mark ends texts that are cut.
-NAME_LENGTH, PARAM_LENGTH, TAG_LENGTH = 250, 6000, 8000
+NAME_LENGTH, PARAM_LENGTH, TAG_LENGTH, DIGEST_LENGTH = 250, 6000, 8000, 36
 CUT = " ...(cut)"
 STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAILED: "FAILED"}
 # Columns of a trial that are tags of its run.
@@ -56,6 +56,8 @@ class Content:
         Milliseconds since 1970.
     curves : str
         Every epoch as CSV; empty where there are none.
+    dataset : mapping
+        Fields of MLflow's dataset; empty where the record has none.
     artifact_hash : str or None
         The trial's artefact.
     judged : bool
@@ -76,6 +78,7 @@ class Content:
     start: int
     end: int
     curves: str = ""
+    dataset: Mapping[str, str] = field(default_factory=dict)
     artifact_hash: str | None = None
     judged: bool = False
     bundle: tuple[str, str] | None = None
@@ -146,10 +149,32 @@ def trial(tx: Transaction, trial_id: str, project: str, target: str) -> Content 
         start=start,
         end=end,
         curves=curves_csv(facts.epochs),
+        dataset=_dataset(facts),
         artifact_hash=row["artifact_hash"],
         judged=facts.candidate is not None,
         bundle=(evaluation["folder"], evaluation["bundle"]) if evaluation else None,
     )
+
+
+def _dataset(facts: Facts) -> dict[str, str]:
+    """The data of a trial as MLflow's dataset, identified by the fingerprint of its content."""
+    row, split = facts.row["dataset"], facts.row["split"]
+    if not row:
+        return {}
+    tickers = json.loads(row["tickers"])
+    parts = {name: split.get(name) for name in ("validation_from", "validation_to")}
+    source = {"fingerprint": row["fingerprint"], "timeframe": row["timeframe"], **parts}
+    profile = {"samples": row["bars"], "tickers": tickers}
+    profile |= {"from": row["first_at"], "to": row["last_at"]}
+    fields = {name: value for name, value in facts.task.items() if name != "versions"}
+    return {
+        "name": row["name"],
+        "digest": row["fingerprint"][:DIGEST_LENGTH],
+        "source_type": "podium",
+        "source": json_text(source),
+        "profile": json_text(profile),
+        "schema": json_text(fields),
+    }
 
 
 def _times(row: Mapping[str, Any]) -> tuple[int, int]:
@@ -264,7 +289,7 @@ def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
         values.append(("best_epoch", float(best), best))
     if facts.row["seconds"] is not None:
         values.append(("seconds", facts.row["seconds"], last))
-    names = _unique(dict.fromkeys(name for name, _, _ in values))
+    names = unique_names(dict.fromkeys(name for name, _, _ in values))
     points, lost = [], dict[str, list[int]]()
     for name, value, epoch in values:
         if math.isfinite(value):
@@ -307,7 +332,7 @@ def _source(row: Mapping[str, Any], link: Mapping[str, Any]) -> str:
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     """Params for MLflow: names of allowed characters, values as text, long ones cut."""
-    names = _unique(values)
+    names = unique_names(values)
     return {names[name]: _cut(_text(value), PARAM_LENGTH) for name, value in values.items()}
 
 
@@ -328,7 +353,7 @@ def tag_values(values: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _unique(names: Iterable[str]) -> dict[str, str]:
+def unique_names(names: Iterable[str]) -> dict[str, str]:
     """Valid MLflow name for each name; equal ones get a number."""
     valid: dict[str, str] = {}
     taken: set[str] = set()

@@ -17,9 +17,15 @@ from podium.errors import ConflictError
 from podium.files import lock
 from podium.hashing import digest
 from podium.ledger import outbox
-from podium.ledger.projections import _mlflow_compare, _mlflow_store
+from podium.ledger.projections import _mlflow_compare, _mlflow_live, _mlflow_store
 from podium.ledger.projections._mlflow_client import Experiment, MlflowStoppedError, environment
-from podium.ledger.projections._mlflow_pass import Progress, RecordSource, SyncPass, sent_runs
+from podium.ledger.projections._mlflow_pass import (
+    Progress,
+    RecordSource,
+    SyncPass,
+    left_runs,
+    sent_runs,
+)
 from podium.ledger.projections._mlflow_registry import Registry
 from podium.ledger.projections._mlflow_target import LOCK
 
@@ -74,19 +80,44 @@ class SyncCheck:
 class Projection(RecordSource):
     """Projection of the record into one experiment of MLflow."""
 
+    def left(self) -> bool:
+        """Whether MLflow shows runs as running that no process trains any more."""
+        trained = self.live.trials()
+        return bool(self.ledger.read(left_runs, self.target.key + _mlflow_live.MARK, trained))
+
+    @property
+    def live(self) -> _mlflow_live.LiveFiles:
+        """Curves of the project's running trials."""
+        return _mlflow_live.LiveFiles(self.root)
+
     def stuck(self) -> list[outbox.Stuck]:
         """Items that MLflow refused."""
         return self.ledger.read(outbox.stuck, self.target.key)
 
-    def drain(self, progress: Progress = lambda done, total: None) -> Sent:
+    def drain(
+        self,
+        progress: Progress = lambda done, total: None,
+        live: _mlflow_live.LiveFiles | None = None,
+    ) -> Sent:
         """Send the waiting items in order, until none is left or MLflow is unavailable.
+
+        Parameters
+        ----------
+        live : LiveFiles, optional
+            Curves of running trials to send too.
 
         Raises
         ------
         ConflictError
             Another process is sending.
         """
-        return self._run_pass(lambda sync: sync.drain(progress))
+
+        def work(sync: SyncPass) -> Iterator[str]:
+            yield from sync.drain(progress)
+            if live is not None:
+                yield from sync.follow(live)
+
+        return self._run_pass(work)
 
     def retry(self) -> Sent:
         """Send the refused items again, one by one.
@@ -156,6 +187,7 @@ class Projection(RecordSource):
                         sent += not message
                         refused += [message] if message else []
                     sync.close_parents()
+                    sync.leave(self.live.trials())
                 finally:
                     sync.close()
             except MlflowStoppedError as error:

@@ -26,6 +26,7 @@ from podium.ledger import reads, writes
 from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.runners._base import Runner, ended, family_of, parts
+from podium.runners._live import LiveCurves
 from podium.sequences import Subset
 from podium.space import ConfigDict
 from podium.steps.candidates.final_model import Registered
@@ -238,11 +239,12 @@ class InProcessRunner(Runner):
         training, validation = parts(job, task.fold)
         curve: dict[int, Mapping[str, float]] = {}
         total = int(task.config.get(BUDGET, 0))
-        keep = self.keep
+        keep, live = self.keep, LiveCurves(self.live_to)
 
         def report(epoch: int, scores: Mapping[str, float]) -> None:
             curve[epoch] = dict(scores)
             write_atomic(keep.folder / CURVES, curves_csv(curve))
+            live.add(task.trial_id, epoch, scores)
             score = scores.get(f"val_{job.metric}")
             note = f"val {job.metric} {score:.4g}" if score is not None else ""
             self.project.reporter.progress(self.label, epoch, total, note)

@@ -18,6 +18,7 @@ from podium.ledger.ledger import Transaction
 from podium.ledger.reads import TrialRow
 from podium.ledger.writes import NewTrial
 from podium.render.table import duration
+from podium.runners import _live
 from podium.runners._base import Runner
 from podium.runners._files import store_files
 from podium.space import ConfigDict
@@ -122,6 +123,7 @@ def run(
     # A runner of the caller does not check for stops, so there Ctrl-C stops at once.
     heeding = nullcontext() if runner else stop_request.heeded(project.reporter.say)
     runner = runner or project.runner
+    runner.live_to = project.live_to
     keys = [key_of(data, split, job.family, plan) for plan in plans]
     new = [
         NewTrial(key, p.phase, p.number, job.metric, p.named, p.extras, p.notes, until)
@@ -184,6 +186,7 @@ def run(
                 project.log.trial_ended(data.slot, plan.phase, plan.number, job.metric, ended)
                 running.discard(ended.task.trial_id)
                 forget_states(job, [ended.task.trial_id])
+                _live.forget(project.live_to, ended.task.trial_id)
                 callback(ended.score, ended.state, trained=True)
             if stop_request.interrupted or (running and stop_request.asked):
                 raise stop_request.error(len(running))

@@ -144,6 +144,8 @@ class Project:
         # Whether changes are sent to MLflow and users' files; off in steps that send themselves or
         # only read.
         self.feeds = listener is not None
+        # Folder of the curves of running trials while they are sent; else empty.
+        self.live_to = ""
         self._activities: list[Activity] = []
         self._scripts = set[str]()
         self._verb = ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -102,6 +104,9 @@ def start_feeder(project: Project, target: Target, ledger: Ledger) -> Callable[[
     callable
         Call it at the end of the step.
     """
+    # Imported here: most commands never open the record.
+    from podium.ledger.projections import _mlflow_live
+
     if target.source:
         project.reporter.say(f"MLflow: {target.shown} (set by {target.source})")
     remember(project, target, ledger)
@@ -131,8 +136,14 @@ def start_feeder(project: Project, target: Target, ledger: Ledger) -> Callable[[
         project.reporter.say(f"warning: nothing is sent to MLflow: {error}; run: podium sync")
         return lambda: None
 
+    curves = project.root / _mlflow_live.FOLDER / str(os.getpid())
+    with suppress(OSError):
+        curves.mkdir(parents=True, exist_ok=True)
+        project.live_to = str(curves)
+
     def end() -> None:
         """Signal the end of the step to the sending process."""
+        shutil.rmtree(curves, ignore_errors=True)
         project.closing_line = state_line(ledger, target)
         if process.stdin is not None:
             process.stdin.close()
