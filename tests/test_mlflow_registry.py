@@ -412,12 +412,14 @@ def test_what_lies_beside_the_files_of_an_artefact_goes_nowhere(root):
     stray = root / "models" / "registry" / mine.artifact_path / "final_model" / "stray.pkl"
     stray.write_bytes(b"\x80\x04N.")
     synced(root)
-    version = client(uri(root)).get_model_version(MODEL, told(root)[mine.id]["number"])
-    folder = Path(version.source.removeprefix("file://"))
-    assert [path.name for path in folder.parent.rglob("*.pkl")] == []
-    with zipfile.ZipFile(folder.parent / "D" / "model.zip") as packed:
+    there = client(uri(root))
+    version = there.get_model_version(MODEL, told(root)[mine.id]["number"])
+    run = there.get_run(version.run_id).info.artifact_uri
+    model, files = (Path(place.removeprefix("file://")) for place in (version.source, run))
+    assert [path.name for place in (model, files) for path in place.rglob("*.pkl")] == []
+    with zipfile.ZipFile(files / "models" / "D" / "model.zip") as packed:
         names = {Path(name).name for name in packed.namelist()}
-    assert names == {"manifest.json", "model.pt"}
+    assert names == {"manifest.json", "model.pt", "intervals.json"}
 
 
 def test_one_changed_byte_is_refused_whatever_mlflow_thinks(root, ask):
@@ -574,3 +576,25 @@ def test_after_a_race_for_a_slot_mlflow_says_what_the_record_says(root):
     assert {id_: one["version"]["promotion_stage"] for id_, one in there.items()} == {
         row["candidate_id"]: row["stage"] for row in stages
     }
+
+
+def test_a_version_is_a_logged_model_with_its_run_its_results_and_its_dataset(sent):
+    there, candidate = client(uri(sent)), champion_of(sent)
+    [version] = there.search_model_versions(f"name='{MODEL}'")
+    number = there.get_experiment_by_name("small").experiment_id
+    [model] = there.search_logged_models([number])
+    assert model.source_run_id == version.run_id
+    assert model.artifact_location == version.source
+    assert (model.model_type, str(model.status)) == (candidate["family"], "READY")
+    assert model.tags["podium.candidate_id"] == candidate["id"]
+    run = there.get_run(version.run_id)
+    [data] = run.inputs.dataset_inputs
+    assert candidate["dataset_fingerprint"].startswith(data.dataset.digest)
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
+    assert model.metrics
+    for metric in model.metrics:
+        assert run.data.metrics[metric.key] == metric.value
+        assert (metric.dataset_name, metric.dataset_digest) == (
+            data.dataset.name,
+            data.dataset.digest,
+        )

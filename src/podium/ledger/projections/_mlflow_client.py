@@ -43,6 +43,8 @@ _SETTINGS = {
     # Models need podium, not the uv project of the current folder.
     "MLFLOW_UV_AUTO_DETECT": "false",
 }
+# Error codes of a server that lacks a part of MLflow.
+NO_ENDPOINT = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
 # HTTP codes about the request itself; others concern the server or the connection.
 _ABOUT_THE_REQUEST = (400, 413, 422)
 _UNUSABLE = (
@@ -82,6 +84,16 @@ class NoRegistryError(MlflowRefusedError):
 
 class MlflowFailedError(Exception):
     """MLflow failed on one item but is available."""
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """Fields of MLflow's model of a candidate."""
+
+    name: str
+    type: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -277,6 +289,52 @@ class Experiment:
         """Add the files of a folder to the artefacts of a run."""
         with self.errors_classified():
             self.client.log_artifacts(run_id, str(folder))
+
+    def log_model(self, run_id: str, model: LoggedModel, content: Content, folder: Path) -> str:
+        """Make MLflow's model of a candidate, with files and results; returns its artefacts' place.
+
+        A model that a killed pass completed is used again. Empty where the server has no models.
+        """
+        from mlflow.entities import LoggedModelOutput, Metric
+        from mlflow.exceptions import MlflowException
+
+        results = [point for point in content.points if point.is_result]
+        name, digest = (content.dataset.get(part) for part in ("name", "digest"))
+        with self.errors_classified():
+            try:
+                made = self._logged_model(run_id, model.tags)
+                if made is None:
+                    made = self.client.create_logged_model(
+                        self.id,
+                        re.sub(r"""[/:.%"']""", "-", model.name),
+                        run_id,
+                        dict(model.tags),
+                        dict(model.params),
+                        model.type,
+                    )
+                    self.client.log_model_artifacts(made.model_id, str(folder))
+                    self.client.log_batch(
+                        run_id,
+                        metrics=[
+                            Metric(p.name, p.value, p.moment, p.step, made.model_id, name, digest)
+                            for p in results
+                        ],
+                    )
+                    self.client.log_outputs(run_id, [LoggedModelOutput(made.model_id, 0)])
+                    self.client.finalize_logged_model(made.model_id, "READY")
+            except MlflowException as error:
+                if error.error_code not in NO_ENDPOINT:
+                    raise
+                return ""
+        return str(made.artifact_location)
+
+    def _logged_model(self, run_id: str, tags: Mapping[str, str]) -> Any:
+        """Complete model of a candidate's run; None if there is none."""
+        where = f"tags.`podium.candidate_id` = '{tags['podium.candidate_id']}'"
+        for model in self.client.search_logged_models([self.id], where):
+            if model.source_run_id == run_id and str(model.status) == "READY":
+                return model
+        return None
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from podium.ledger.projections import _mlflow_facts, _mlflow_live, _mlflow_model
 from podium.ledger.projections._mlflow_candidates import CandidateState
 from podium.ledger.projections._mlflow_client import (
     Experiment,
+    LoggedModel,
     MlflowFailedError,
     MlflowRefusedError,
     MlflowStoppedError,
@@ -363,11 +365,33 @@ class SyncPass:
         if run is None or not (self.source.store / folder_of(artifact_hash)).is_dir():
             return before
         with tempfile.TemporaryDirectory() as place:
-            self._copy_model(state, run.run_id, Path(place))
-            # The run has its model even if the registry refuses it.
-            self.experiment.add_files(run.run_id, Path(place))
+            source = self._send_model(state, run.run_id, Path(place), tags)
         self.registry.make(name, state.row["slot"])
-        return self.registry.create(name, run.run_id, state.id, tags)
+        return self.registry.create(name, run.run_id, source, tags)
+
+    def _send_model(
+        self, state: CandidateState, run_id: str, place: Path, tags: Mapping[str, str]
+    ) -> str:
+        """Send a candidate's model, even if the registry refuses it later; returns its place."""
+        self._copy_model(state, run_id, place)
+        row, models = state.row, place / "models" / state.id
+        content = self._content(row["trial_id"])
+        assert content is not None
+        source = self.experiment.log_model(
+            run_id,
+            LoggedModel(
+                f"{self.target.model_of(row['slot'])}-v{row['version']}",
+                row["family"],
+                content.params,
+                tags,
+            ),
+            content,
+            models,
+        )
+        if source:
+            shutil.rmtree(models)
+        self.experiment.add_files(run_id, place)
+        return source or f"models/{state.id}"
 
     def _live_run(self, trial_id: str) -> RemoteRun | None:
         """A trial's run, unless it is missing or deleted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from podium.ledger.projections._mlflow_candidates import is_state_tag
 from podium.ledger.projections._mlflow_client import (
+    NO_ENDPOINT,
     Experiment,
     MlflowFailedError,
     MlflowRefusedError,
@@ -20,8 +22,8 @@ from podium.ledger.projections._mlflow_client import (
 )
 
 ALIAS = "champion"
-# Error codes of a server without a registry.
-_NO_REGISTRY = ("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
+# Place of the artefacts of a logged model, with its id.
+_LOGGED = re.compile(r"/models/(m-[^/]+)/artifacts/?$")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Registry:
             with self.experiment.errors_classified():
                 yield
         except (MlflowStoppedError, MlflowFailedError) as error:
-            if getattr(error.__cause__, "error_code", "") not in _NO_REGISTRY:
+            if getattr(error.__cause__, "error_code", "") not in NO_ENDPOINT:
                 raise
             self._none = (
                 f"{self.experiment.target.shown} has no model registry; runs and their tags are "
@@ -125,18 +127,26 @@ class Registry:
             )
         self._mine.add((name, slot))
 
-    def create(self, name: str, run_id: str, candidate_id: str, tags: Mapping[str, str]) -> Version:
-        """Register ``models/<candidate>`` among the artefacts of a run as a version."""
-        client = self.experiment.client
+    def create(self, name: str, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+        """Register the model in ``source`` as a version.
+
+        Parameters
+        ----------
+        source : str
+            Artefacts of a logged model; or a folder among those of the run.
+        """
+        client, model_id = self.experiment.client, _LOGGED.search(source)
         with self._errors_classified():
-            place = client.get_run(run_id).info.artifact_uri
+            if model_id is None:
+                source = f"{client.get_run(run_id).info.artifact_uri}/{source}"
             # With its tags at once, so that it can be found after a kill.
             made = client.create_model_version(
                 name,
-                f"{place}/models/{candidate_id}",
+                source,
                 run_id,
                 tags=dict(tags),
                 await_creation_for=0,
+                model_id=model_id[1] if model_id else None,
             )
         return _version(made)
 

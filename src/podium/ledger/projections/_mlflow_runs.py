@@ -28,12 +28,16 @@ _WINDOWS = ("window", "window_size", "sequence_length", "seq_len")
 
 @dataclass(frozen=True)
 class Point:
-    """One value of one metric at one epoch, at a moment in milliseconds since 1970."""
+    """One value of one metric at one epoch, at a moment in milliseconds since 1970.
+
+    A result is of the whole training, not of one of its epochs.
+    """
 
     name: str
     value: float
     moment: int
     step: int
+    is_result: bool = False
 
 
 @dataclass(frozen=True)
@@ -290,13 +294,15 @@ def _points(facts: Facts, start: int, end: int) -> tuple[list[Point], str]:
     if facts.row["seconds"] is not None:
         values.append(("seconds", facts.row["seconds"], last))
     names = unique_names(dict.fromkeys(name for name, _, _ in values))
+    results = {*facts.results, *evidence}
     points, lost = [], dict[str, list[int]]()
     for name, value, epoch in values:
         if math.isfinite(value):
             moment = start + (end - start) * min(epoch, last) // last if last else end
             if name in evidence:
                 moment = _milliseconds(evidence[name][1])
-            points.append(Point(names[name], value, moment, epoch))
+            is_result = name in results and epoch in (best, last + 1)
+            points.append(Point(names[name], value, moment, epoch, is_result))
         else:
             lost.setdefault(name, []).append(epoch if name in series else 0)
     omitted = [f"{name} (epochs {ranges(at)})" if any(at) else name for name, at in lost.items()]

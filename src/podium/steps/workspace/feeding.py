@@ -31,8 +31,8 @@ from podium.steps.workspace.project import Project
 
 # Interval of reads of the outbox, and the longest pause while MLflow does not answer.
 EVERY_SECONDS, PAUSE_SECONDS = 1.0, 30.0
-# Nice value of the sender: a share of 45 to the 1024 of a training on the same processor.
-PRIORITY = 14
+# Nice value of the sender: a share of 23 to the 1024 of a training on the same processor.
+PRIORITY = 17
 # Least time between two sendings of the curves of running trials.
 LIVE_SECONDS = 2.0
 LOG_BYTES = 64 * 1024
@@ -148,7 +148,7 @@ def projection_of(
 
 
 def _lower_priority() -> None:
-    """Leave a busy processor to the training, up to a share of about 4 per cent."""
+    """Leave a busy processor to the training, up to a share of 2 to 5 per cent."""
     os.nice(PRIORITY)
     # Where Linux shares processors between sessions first, the priority of the session counts.
     with contextlib.suppress(OSError):
