@@ -182,6 +182,35 @@ def ranked(
     return sorted(impacts_, key=lambda one: -one.strength)
 
 
+def fair_epoch(trials: Sequence[tuple[int, bool]]) -> int:
+    """Last epoch that at least half of some trials reached, and as many as a test needs.
+
+    A schedule leaves few trials at its last rung, and the first epoch says little.
+
+    Parameters
+    ----------
+    trials : sequence of (epochs, whether the trial is complete)
+        A complete trial counts as having reached every epoch, also where it stopped early.
+
+    Returns
+    -------
+    int
+        0: that many are complete, so their final scores are comparable.
+
+    Examples
+    --------
+    >>> fair_epoch([(1, False)] * 12 + [(2, False)] * 6 + [(4, False)] * 3 + [(12, True)] * 3)
+    2
+    >>> fair_epoch([(1, False), (12, True), (12, True)] * 4)
+    0
+    """
+    reached = sorted((math.inf if whole else epochs for epochs, whole in trials), reverse=True)
+    if not reached:
+        return 0
+    last = reached[min(len(reached), max(ENOUGH, math.ceil(len(reached) / 2))) - 1]
+    return 0 if math.isinf(last) else int(last)
+
+
 def _default_metric(project: Project, reader: RecordReader) -> str:
     slots = project.config.slots
     name = project.config.root_slot
@@ -304,7 +333,7 @@ def _between(
     if why := _too_little(named, scores):
         return None, why
     if n < 2 * k:
-        return None, f"too few runs ({n}) for {k} values"
+        return None, f"too few runs: {n}, and {2 * k} are needed for {k} values"
     from scipy.stats import chi2, rankdata
 
     ranks = rankdata(scores)
@@ -322,7 +351,7 @@ def _between(
 def _too_little(values: Sequence[Any], scores: Sequence[float]) -> str:
     """Why the association is undecidable; empty where it is not."""
     if len(values) < ENOUGH:
-        return f"too few runs ({len(values)})"
+        return f"too few runs: {len(values)}, and {ENOUGH} are needed"
     if len(set(values)) == 1:
         return f"one value only: {values[0]}"
     if len(set(scores)) == 1:
