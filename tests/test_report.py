@@ -367,7 +367,7 @@ def test_a_naive_line_is_dashed_and_no_other_is():
     series = [svg.Curve(r, [1.0, 2.0 + k], r) for k, r in enumerate(roles)]
     chart = svg.lines([0, 1], series, title="t", y_label="y")
     assert chart.count("stroke-dasharray") == 1
-    assert "(=" not in chart
+    assert "(≈" not in chart
 
 
 def test_lines_that_coincide_are_drawn_over_each_other_and_named():
@@ -380,13 +380,13 @@ def test_lines_that_coincide_are_drawn_over_each_other_and_named():
     ]
     chart = svg.lines([0, 1, 2], series, title="t", y_label="y")
     # The candidate's line is whole; short dashes of the two others take turns above it.
-    assert chart.count(">(= model)</text>") == 2
-    assert ">(= hold)" not in chart
+    assert chart.count(">(≈ model)</text>") == 2
+    assert ">(≈ hold)" not in chart
     assert chart.count('stroke-dasharray="3 9"') == 2
     assert len({*re.findall(r'stroke-dashoffset="(\d+)"', chart)}) == 2
-    assert "zero: from 1.000 to 1.000, lowest 1.000, highest 1.000, the same as model" in chart
+    assert "zero: from 1.000 to 1.000, lowest 1.000, highest 1.000, on the line of model" in chart
     # Labels have room below each other.
-    heights = [float(y) for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"[^>]*>\(= ', chart)]
+    heights = [float(y) for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"[^>]*>\(≈ ', chart)]
     assert abs(heights[0] - heights[1]) >= 15
 
 

@@ -79,7 +79,7 @@ def lines(
     height = max(HEIGHT, TOP + BOTTOM + LEADING * labels)
     known = at[np.isfinite(at)]
     first, last = float(known[0]), float(known[-1])
-    names = [line.name for line in series] + [f"(= {series[k].name})" for k in same.values()]
+    names = [line.name for line in series] + [f"(≈ {series[k].name})" for k in same.values()]
     edge = WIDTH - 14 - min(max(map(len, names)), marks.LONGEST) * LETTER
     across = Scale(first, last if last > first else first + 1, axis.gutter(y_ticks), edge)
     up = Scale(low, high, height - BOTTOM, TOP)
@@ -98,8 +98,8 @@ def lines(
             other = series[same[k]].name
             # Short dashes on top of the line that it coincides with; several take turns.
             over.append(marks.curve(at, y, across, up, line.role, over=len(over) + 1))
-            ends.append(End(f"(= {other})", line.role, *place))
-            text += f", the same as {other}"
+            ends.append(End(f"(≈ {other})", line.role, *place))
+            text += f", on the line of {other}"
         else:
             parts.append(marks.curve(at, y, across, up, line.role))
         texts.append(text)
