@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 import podium
-import thousand
+from _searched import FAMILIES, SLOT, searched_record
 from podium.cli.main import run as podium_command
 from podium.errors import NotFoundError, UsageError
 from podium.render import sweep_report as pages
@@ -16,12 +16,11 @@ from podium.steps.search.impact import fair_epoch
 from podium.steps.search.report import report
 from podium.steps.workspace.session import open_project
 from podium.tracker import HyperparamTracker
-from projects import SLOT
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    return thousand.searched_record(tmp_path_factory.mktemp("report") / "p", 120)
+    return searched_record(tmp_path_factory.mktemp("report") / "p", 120)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +99,7 @@ def test_the_comparison_is_paired_with_the_best_baseline(written):
 
 
 def test_impact_is_measured_at_the_last_epoch_that_half_of_the_trials_reached(written):
-    for name in thousand.FAMILIES:
+    for name in FAMILIES:
         strongest, *others = [a for a in written.content.associations if a.family == name]
         assert strongest.hyperparam == "learning_rate"
         assert "which is worse" in strongest.finding
@@ -170,7 +169,7 @@ def test_coverage_of_candidates_is_in_the_report(ladder, tmp_path):
 
 
 def test_few_runs_are_a_sentence_with_the_number_that_is_needed(tmp_path):
-    root = thousand.searched_record(tmp_path / "p", 5, ("lstm",))
+    root = searched_record(tmp_path / "p", 5, ("lstm",))
     with open_project(root) as project:
         result = report(project, out=tmp_path / "r.md")
     assert "and 8 are needed" in (tmp_path / "r.md").read_text()
@@ -186,7 +185,7 @@ def test_an_empty_record_is_not_found_with_what_was_searched(tmp_path, capsys):
     assert "no record yet" in message
     assert "podium sweep" in message
     assert not (root / "hyperparams").exists()
-    root = thousand.searched_record(tmp_path / "q", 0)
+    root = searched_record(tmp_path / "q", 0)
     with open_project(root) as project, pytest.raises(NotFoundError) as error:
         report(project)
     assert SLOT in str(error.value)
