@@ -62,6 +62,7 @@ def test_the_markdown_has_the_guides_headings_and_the_tables(written):
         "## Baselines",
         "## Comparison with the best baseline",
         "## Coverage of intervals",
+        "## Scores of quantiles",
         "## Impact of hyperparameters",
     ]
     assert "| naive zero | 1.000 |" in text
@@ -163,9 +164,28 @@ def test_coverage_of_candidates_is_in_the_report(ladder, tmp_path):
     [one] = result.content.calibrated
     assert one.values["coverage_80_low"] <= one.values["coverage_80"] <= 1
     text = (tmp_path / "r.md").read_text()
-    assert "coverage 80" in text
-    assert "width 90" in text
-    assert "coverage 80" in (tmp_path / "r.html").read_text()
+    rows = [line for line in text.splitlines() if one.label in line]
+    assert [row.split(" | ")[2] for row in rows] == ["80 %", "90 %", "crps", "mase", "wql"]
+    assert f"{one.values['coverage_80']:.4g}" in rows[0]
+    page = (tmp_path / "r.html").read_text()
+    assert "Coverage less nominal" in page
+    assert "nominal 0" in page
+
+
+def test_classifiers_are_compared_by_their_log_loss(ladder, tmp_path):
+    root = ladder.copy(tmp_path / "p", "searched", "classes")
+    with open_project(root) as project:
+        content = report(project, out=tmp_path / "r.md").content
+    scores = [best.metrics[content.metric] for *_, best in content.best]
+    assert (content.metric, content.better) == ("val_macro_f1", "higher is better")
+    assert scores == sorted(scores, reverse=True)
+    assert content.ladder[0][1] == max(score for _, score in content.ladder)
+    assert content.compared
+    text = (tmp_path / "r.md").read_text()
+    assert "mean log loss" in text
+    # Twelve groups are too few for an interval.
+    assert "at least 30 are needed" in text
+    assert "nan" not in text
 
 
 def test_few_runs_are_a_sentence_with_the_number_that_is_needed(tmp_path):

@@ -135,7 +135,12 @@ def drawdown(x: ArrayLike, series: Sequence[Curve], *, title: str) -> str:
 
 
 def dots(
-    rows: Sequence[FoldRow], *, title: str, x_label: str, reference: float | None = None
+    rows: Sequence[FoldRow],
+    *,
+    title: str,
+    x_label: str,
+    reference: float | None = None,
+    reference_name: str = "baseline",
 ) -> str:
     """Dot-and-whisker chart: a hollow dot per fold, a filled one for the mean.
 
@@ -147,6 +152,8 @@ def dots(
     title, x_label : str
     reference : float, optional
         Value of the baseline, a dashed vertical line.
+    reference_name : str
+        Its label.
 
     Examples
     --------
@@ -168,7 +175,7 @@ def dots(
     parts = marks.axes(across, up, axis.linear(low, high, 4), [])
     texts = []
     for value in naive:
-        label, x = f"baseline {number(float(value))}", across(value)
+        label, x = f"{reference_name} {number(float(value))}", across(value)
         half = len(label) * LETTER / 2
         # The line is drawn beside the dots only, so that it does not cross labels.
         rule = "".join(f"M{x:.1f} {top + step * row + 16}v22" for row in range(len(rows)))
@@ -184,7 +191,9 @@ def dots(
         label = cut(f"✓ {row.label}", letters * 9 // 10) if row.chosen else cut(row.label, letters)
         parts.append(marks.words(2, base + 14, label, colour=colour, bold=row.chosen, halo=True))
         chosen = " (chosen)" if row.chosen else ""
-        texts.append(f"{row.label}{chosen}: mean {marks.value_text(row.mean)}")
+        ends = axis.finite(row.values)
+        around = f", {number(ends.min())} to {number(ends.max())}" if len(ends) else ""
+        texts.append(f"{row.label}{chosen}: mean {marks.value_text(row.mean)}{around}")
         if not len(values):
             continue
         whisker = f"M{across(values.min()):.1f} {y:g}H{across(values.max()):.1f}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from podium.record import Record, finite, lower_is_better
+from podium.record import Record, finite, finite_or_none, lower_is_better
 from podium.render import axis, svg
 from podium.render.blocks import short
 from podium.render.page import Block, figures, page, section
@@ -203,7 +203,7 @@ def report_markdown(report: SweepReport) -> str:
         metric=report.metric,
         declared=report.declared,
         generated=report.generated,
-        blocks=[_ladder(report), _comparison(report), _coverage(report), _impact(report)],
+        blocks=[block(report) for block in (_ladder, _comparison, _coverage, _quantiles, _impact)],
     )
 
 
@@ -260,7 +260,8 @@ def _page(report: SweepReport, families: int) -> str:
         (_best(report, families), []),
         (_ladder(kept), _ladder_chart(kept)),
         (_comparison(kept), _comparison_chart(kept)),
-        (_coverage(kept), []),
+        (_coverage(kept), _coverage_chart(kept)),
+        (_quantiles(kept), []),
         (_impact(kept), _charts(kept, names)),
         (_learning(kept), [_curves(one) for one in kept.learning]),
     ]
@@ -308,7 +309,7 @@ def _comparison(report: SweepReport) -> Block:
     for one in report.compared:
         spread = f"{one.low:+.1f} to {one.high:+.1f}" if finite(one.low) else one.reason
         change = f"{one.percent:+.1f}" if finite(one.percent) else ""
-        tests = [p_value(one.p_value), p_value(one.p_corrected)]
+        tests = [p_value(finite_or_none(p)) for p in (one.p_value, one.p_corrected)]
         rows.append([one.label, one.score, change, spread, *tests])
     columns = ["config", report.metric, "change, %", "95 % interval", "p", "p, corrected"]
     after = []
@@ -324,32 +325,58 @@ def _comparison(report: SweepReport) -> Block:
     return Block(title, columns, rows, after, missing, stacked=True)
 
 
+def _levels(one: Calibrated) -> list[int]:
+    """Nominal levels, in per cent, of the intervals of a model."""
+    known = (name.removeprefix("coverage_") for name in one.values if name.startswith("coverage_"))
+    return sorted({int(level) for level in known if level.isdigit()})
+
+
 def _coverage(report: SweepReport) -> Block:
-    names = dict.fromkeys(name for one in report.calibrated for name in one.values)
-    shown = [n for n in names if not n.endswith(("_low", "_high"))]
     rows: list[list[object]] = []
     for one in report.calibrated:
-        cells: list[object] = []
-        for name in shown:
-            ends = one.values.get(f"{name}_low"), one.values.get(f"{name}_high")
-            text = number(one.values.get(name)) if name in one.values else ""
-            if None not in ends:
-                text += f" ({number(ends[0])} to {number(ends[1])})"
-            cells.append(text)
-        rows.append([one.label, one.basis, *cells])
+        for level in _levels(one):
+            name = f"coverage_{level}"
+            adaptive, width = one.values.get(f"{name}_adaptive"), one.values.get(f"width_{level}")
+            spread = _spread(one.values, name)
+            figures = [one.values[name], spread, adaptive, width]
+            rows.append([one.label, one.basis, f"{level} %", *figures])
     missing = "No candidate or run with intervals is on record."
-    columns = ["model", "windows", *(name.replace("_", " ") for name in shown)]
-    after = []
-    if any(name.startswith("coverage") for name in shown):
-        after = [
-            "Coverage is the share of outcomes inside the interval; 95 % intervals in brackets."
-        ]
+    columns = ["model", "windows", "interval", "coverage", "95 % interval", "adaptive", "width"]
+    after = ["Coverage is the share of outcomes inside the interval."] if rows else []
     return Block("Coverage of intervals", columns, rows, after, missing, stacked=True)
 
 
-def _impact(report: SweepReport) -> Block:
+def _quantiles(report: SweepReport) -> Block:
+    names = [
+        name
+        for name in dict.fromkeys(name for one in report.calibrated for name in one.values)
+        if not name.startswith(("coverage_", "width_")) and not name.endswith(("_low", "_high"))
+    ]
     rows: list[list[object]] = [
-        [one.family, one.hyperparam, one.finding, one.basis] for one in report.associations
+        [one.label, one.basis, name, one.values[name], _spread(one.values, name)]
+        for one in report.calibrated
+        for name in names
+        if name in one.values
+    ]
+    columns = ["model", "windows", "score", "value", "95 % interval"]
+    missing = "No candidate or run with scores of quantiles is on record."
+    return Block("Scores of quantiles", columns, rows, (), missing, stacked=True)
+
+
+def _spread(values: Mapping[str, float], name: str) -> str:
+    """The interval of a figure; empty without one."""
+    low, high = values.get(f"{name}_low"), values.get(f"{name}_high")
+    return f"{number(low)} to {number(high)}" if low is not None and high is not None else ""
+
+
+def _impact(report: SweepReport) -> Block:
+    # Hyperparameters with the same finding, such as too few runs, are one row.
+    named: dict[tuple[str, str, str], list[str]] = {}
+    for one in report.associations:
+        named.setdefault((one.family, one.finding, one.basis), []).append(one.hyperparam)
+    rows: list[list[object]] = [
+        [family, cut(cell(", ".join(names)), _CONFIG), finding, basis]
+        for (family, finding, basis), names in named.items()
     ]
     missing = "No hyperparameter varies among the runs of a model type."
     columns = ["model type", "hyperparameter", "association with the metric", "runs"]
@@ -392,6 +419,20 @@ def _comparison_chart(report: SweepReport) -> list[str]:
     return [svg.dots(rows, title="Against the best baseline", x_label=label, reference=0.0)]
 
 
+def _coverage_chart(report: SweepReport) -> list[str]:
+    rows = []
+    for one in report.calibrated:
+        for level in _levels(one):
+            name = f"coverage_{level}"
+            ends = [one.values.get(f"{name}{end}", math.nan) for end in ("", "_low", "_high")]
+            mean, *around = (100 * value - level for value in ends)
+            rows.append(FoldRow(f"{level} %, {one.label}", around, mean))
+    if not rows:
+        return []
+    title, label = "Coverage less nominal", "points: ○ ends of the 95 % interval"
+    return [svg.dots(rows, title=title, x_label=label, reference=0.0, reference_name="nominal")]
+
+
 def _strongest(associations: Sequence[Association], family: str, count: int) -> list[Association]:
     """The first associations of a family, which are the strongest."""
     return [one for one in associations if one.family == family][:count]
@@ -432,4 +473,6 @@ def _curves(one: Learning) -> str:
         )
         for name, values in sorted(one.curves.items())
     ]
-    return svg.lines(epochs, lines, title=f"{one.family}: {one.run_id}", y_label="by epoch")
+    return svg.lines(
+        epochs, lines, title=f"{one.family}: {one.run_id}", y_label="loss after each epoch"
+    )

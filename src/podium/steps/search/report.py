@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from podium import registry
 from podium.errors import NotFoundError, UsageError
 from podium.files import full_disk_explained, write_atomic
@@ -23,6 +25,7 @@ from podium.render.blocks import short
 from podium.render.sweep import best_of, chosen_by
 from podium.render.table import cell, counted, cut, number
 from podium.stats import diebold_mariano, holm, improvement_of_losses
+from podium.steps.data.sequences import task_data
 from podium.steps.evidence.comparison import by_period
 from podium.steps.search.impact import USUAL, fair_epoch, ranked
 from podium.steps.trials import baselines
@@ -180,7 +183,15 @@ def _content(project: Project, slot: str | None) -> pages.SweepReport:
     )
     if section is None or not searched:
         return content
-    return _against_baselines(reader, content, section, searched, leaders)
+    return _against_baselines(project, content, section, searched, leaders)
+
+
+def _units(project: Project, slot: str, index: NDArray[Any]) -> NDArray[Any]:
+    """Independent unit of each window or sample of a stored index."""
+    if registry.constant("tasks", project.config.slots[slot].task, "HOLDS") == "bars":
+        return Index.unpack(index).seconds
+    # Groups of samples are in the data alone.
+    return task_data(project.config, slot, say=project.reporter.say).units(index)
 
 
 def _empty(slot: str | None, searched: str) -> NotFoundError:
@@ -323,14 +334,15 @@ def _figures(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _against_baselines(
-    reader: RecordReader,
+    project: Project,
     content: pages.SweepReport,
     section: Any,
     searched: Sequence[SearchedTrial],
     leaders: Sequence[Record],
 ) -> pages.SweepReport:
     """The report with the ladder, and the best runs against the best baseline."""
-    by_id, metric = {trial.id: trial for trial in searched}, section.metric
+    reader, metric = project.reader, section.metric
+    by_id = {trial.id: trial for trial in searched}
     newest = next((t for t in reversed(searched) if t.grounds[1]), None)
     if newest is None:
         return content
@@ -355,7 +367,7 @@ def _against_baselines(
     configs = {config_hash(trial.family, trial.config) for trial in searched}
     task = registry.load("tasks", section.task).TASK
     compared = _compared(
-        reader,
+        project,
         content,
         [(by_id[run.trial_id], run) for run in ordered],
         reference,
@@ -373,7 +385,7 @@ def _against_baselines(
 
 
 def _compared(
-    reader: RecordReader,
+    project: Project,
     content: pages.SweepReport,
     chosen: Sequence[tuple[SearchedTrial, Record]],
     reference: SearchedTrial,
@@ -384,7 +396,8 @@ def _compared(
     paired = [pair for pair in chosen if pair[0].index_hash == reference.index_hash]
     if not (paired and reference.loss_hash and reference.index_hash):
         return []
-    periods = Index.unpack(reader.array(reference.index_hash)).decided_at
+    reader = project.reader
+    periods = _units(project, content.slot, reader.array(reference.index_hash))
     theirs = by_period(reader.array(reference.loss_hash), periods)
     rows = []
     labels = differing([trial.config for trial, _ in paired])[1]
