@@ -236,6 +236,23 @@ def test_python_writes_the_report_of_a_project_or_a_slot(searched, tmp_path):
     assert one.frame().equals(other.frame())
 
 
+def test_odd_names_and_values_break_no_page(tmp_path):
+    name, odd = "<script>alert(1)</script> | `x`\n# y", "</title><b>"
+    with HyperparamTracker(tmp_path / "hyperparams" / "sweep_results.json") as tracker:
+        for n in range(20):
+            mixed = [None, True, [n], {"a": n}, "\u65e5\u672c", n][n % 6]
+            tracker.log_run(name.replace("\n", " "), {odd: mixed, "n": n % 2}, {"val_loss": n / 7})
+    with podium.open(tmp_path) as project:
+        result = project.report()
+    text = result.html.read_text()
+    page = Page(text)
+    assert not page.named("script")
+    assert not page.named("b")
+    assert len(page.named("title")) == len(page.named("svg")) + 1
+    headlines = headings(result.markdown.read_text())
+    assert [line for line in headlines if line.startswith("# ")] == headlines[:1]
+
+
 def test_runs_of_a_tracker_alone_have_a_report(tmp_path):
     with HyperparamTracker(tmp_path / "hyperparams" / "sweep_results.json") as tracker:
         for n in range(9):

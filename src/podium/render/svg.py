@@ -276,8 +276,8 @@ def scatter(
 
 def _positions(x: Sequence[Any], start: float, edge: float) -> tuple[Floats, Scale, axis.Ticks]:
     """Places of values of a hyperparameter, their scale, and its labels."""
-    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in x)
-    if not numeric:
+    numbers = [v for v in x if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) < len(x) or not np.isfinite(np.array(numbers, dtype=float)).all():
         names = sorted({str(v) for v in x})
         order = {name: float(n) for n, name in enumerate(names)}
         ticks = [(order[name], cut(name, 16)) for name in names]
@@ -285,13 +285,12 @@ def _positions(x: Sequence[Any], start: float, edge: float) -> tuple[Floats, Sca
         ticks = ticks[:: math.ceil(len(ticks) / 20)]
         scale = Scale(-0.5, len(names) - 0.5, start, edge)
         return np.array([order[str(v)] for v in x]), scale, ticks
-    places = np.array([float(v) for v in x])
-    finite = places[np.isfinite(places)]
-    log = finite.min() > 0 and finite.max() / finite.min() > _WIDE
+    places = np.array(numbers, dtype=float)
+    few = np.unique(places)
+    log = few[0] > 0 and few[-1] / few[0] > _WIDE
     places = np.log10(places) if log else places
-    low, high = axis.padded(np.log10(finite) if log else finite)
+    low, high = axis.padded(places)
     scale = Scale(low, high, start, edge)
-    few = np.unique(finite)
     if len(few) <= _FEW:
         # Labels at the values themselves, as far apart as they are wide.
         at, shown = np.log10(few) if log else few, list[tuple[float, str]]()
