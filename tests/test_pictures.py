@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from podium.render import _class_charts, png
 from podium.render import analysis_plots as plots
+from podium.render._class_charts import DrawnClassifier
 from podium.render._figure import folded
+from podium.render.evaluation import EvaluationReport
 from podium.render.history import HistoryTrial, history_png
 from podium.render.trading import drawdown_png, equity_png
 
@@ -60,6 +63,22 @@ def overlapping(texts):
     """Pairs of texts that overlap."""
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
     return [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+
+
+def test_curves_of_two_classifiers_on_one_line_are_both_visible(figures):
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 2, 200)
+    made = EvaluationReport("t", truth, draw.dirichlet([1, 1], 200), ["no", "yes"])
+    pair = [DrawnClassifier(name, role, made.model) for name, role in
+            (("model", "candidate"), ("logistic", "naive"))]  # fmt: skip
+    for chart in (_class_charts.roc_curve(pair, 1), _class_charts.pr_curve(pair, 1)):
+        assert chart.count('stroke-dasharray="3 9"') == 1
+        assert ", on the line of model " in chart
+    assert 'stroke-dasharray="3 9"' not in _class_charts.roc_curve(pair[:1], 1)
+    for picture in (png.roc_png, png.pr_png, png.calibration_png):
+        picture(pair)
+        labels = [line.get_label() for line in figures[-1].axes[-1].get_lines()]
+        assert sum("(on the line of model" in label for label in labels) == 1
 
 
 def test_a_learning_curve_on_that_of_the_chosen_config_says_so(figures):

@@ -11,7 +11,7 @@ import numpy as np
 
 from podium.render._figure import GRID, INK, MUTED, folded, over, png
 from podium.render.axis import coinciding
-from podium.render.table import cell, cut, number, wrapped
+from podium.render.table import cell, cut, middle_cut, number, wrapped
 
 _CHOSEN, _OTHER, _NAIVE = "#0072b2", "#9aa3ad", "#d55e00"
 # Of lines on top of one that they coincide with.
@@ -211,16 +211,10 @@ class _Axis:
         steps = {v: n / max(1, len(options) - 1) for n, v in enumerate(options)}
         if len(options) == 1:
             steps = {options[0]: 0.5}
-        labels = [(at, _middle_cut(cell(v))) for v, at in steps.items()]
+        labels = [(at, middle_cut(cell(v), _NARROW)) for v, at in steps.items()]
         # Of many categories some have a label.
         every = math.ceil(len(labels) * _APART)
         return cls([steps[str(v)] for v in values], labels[::every])
-
-
-def _middle_cut(name: str) -> str:
-    """A category in few letters; long ones often differ at their ends."""
-    half = _NARROW // 2
-    return name if len(name) <= _NARROW else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def folds_png(

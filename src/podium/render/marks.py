@@ -152,7 +152,7 @@ def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role, *, over: 
     path += ["h0"] if last == 1 else []
     if over:
         dashes = f' stroke-dasharray="3 9" stroke-dashoffset="{3 * over}"/>'
-        return stroke("".join(path), role, 2.2).removesuffix("/>") + dashes
+        return stroke("".join(path), role, 3.4).removesuffix("/>") + dashes
     return line("".join(path), role)
 
 

@@ -14,7 +14,7 @@ from podium.errors import DataError
 from podium.render import axis, marks
 from podium.render.axis import Scale
 from podium.render.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, End, Role
-from podium.render.table import cut, number
+from podium.render.table import cut, middle_cut, number
 from podium.render.values import FoldRow
 
 HEIGHT = 240
@@ -243,6 +243,10 @@ def scatter(
     places, across, x_ticks = _positions(x, start, edge)
     room = max((edge - start) / max(1, len(x_ticks)) - 8, LETTER)
     turned = any(len(label) * LETTER > room for _, label in x_ticks)
+    if turned:
+        # The first one begins inside the chart.
+        most = max(3, int(across(x_ticks[0][0]) / (0.82 * LETTER)))
+        x_ticks = [(value, middle_cut(label, most)) for value, label in x_ticks]
     bottom = BOTTOM + (0.6 * LETTER * max(len(label) for _, label in x_ticks) if turned else 0)
     height = HEIGHT + bottom - BOTTOM
     up = Scale(low, high, HEIGHT - BOTTOM, TOP)
@@ -280,7 +284,7 @@ def _positions(x: Sequence[Any], start: float, edge: float) -> tuple[Floats, Sca
     if len(numbers) < len(x) or not np.isfinite(np.array(numbers, dtype=float)).all():
         names = sorted({str(v) for v in x})
         order = {name: float(n) for n, name in enumerate(names)}
-        ticks = [(order[name], cut(name, 16)) for name in names]
+        ticks = [(order[name], name) for name in names]
         # Of many categories some have a label.
         ticks = ticks[:: math.ceil(len(ticks) / 20)]
         scale = Scale(-0.5, len(names) - 0.5, start, edge)
