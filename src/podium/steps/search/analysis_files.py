@@ -259,7 +259,7 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
         ]
         title = f"{slot}: association with {metric}, {len(runs)} of {len(of_family)} trials of "
         title += searched.family
-        title += f",\nat epoch {epoch}, the last that half of them reached" if epoch else ""
+        title += f",\nat epoch {epoch}, the last that enough of them reached" if epoch else ""
         return plots.importance_png(bars, title)
 
     def parallel() -> bytes:

@@ -25,7 +25,6 @@ from podium.render.blocks import short
 from podium.render.sweep import best_of, chosen_by
 from podium.render.table import cell, counted, cut, number
 from podium.stats import diebold_mariano, holm, improvement_of_losses
-from podium.steps.data.sequences import task_data
 from podium.steps.evidence.comparison import by_period
 from podium.steps.search.impact import USUAL, fair_epoch, ranked
 from podium.steps.trials import baselines
@@ -190,7 +189,9 @@ def _units(project: Project, slot: str, index: NDArray[Any]) -> NDArray[Any]:
     """Independent unit of each window or sample of a stored index."""
     if registry.constant("tasks", project.config.slots[slot].task, "HOLDS") == "bars":
         return Index.unpack(index).seconds
-    # Groups of samples are in the data alone.
+    # Groups of samples are in the data alone. Imported late: bars need no pandas here.
+    from podium.steps.data.sequences import task_data
+
     return task_data(project.config, slot, say=project.reporter.say).units(index)
 
 
@@ -238,7 +239,7 @@ def _associations(
             for trial in known
         ]
         basis = f"{len(known)} of {counted(len(mine), 'run')}"
-        basis += f", at epoch {epoch}, the last that half of them reached" if epoch else ""
+        basis += f", at epoch {epoch}, the last that enough of them reached" if epoch else ""
         for one in ranked(observed, metric, declared) if observed else []:
             ids = [id_ for id_, *_ in one.runs]
             best = ids.index(leader.run_id) if leader and leader.run_id in ids else None
