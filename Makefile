@@ -49,6 +49,7 @@ bench: $(VENV)/.tools
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/record.py
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/promotion.py
 	$(BIN)/python benchmarks/search_overhead.py
 	$(BIN)/python benchmarks/searches.py --seeds 2 --only random,qmc,tpe,random_bayesian_refine

@@ -95,7 +95,10 @@ def test_the_rank_correlation_is_scipys_and_says_what_it_means(root):
 
 def test_eight_runs_are_enough_and_seven_are_too_few(root):
     log(root, *(({"lr": n}, float(n)) for n in range(7)))
-    assert (of(root, "lr").rho, of(root, "lr").finding) == (None, "too few runs (7)")
+    assert (of(root, "lr").rho, of(root, "lr").finding) == (
+        None,
+        "too few runs: 7, and 8 are needed",
+    )
     log(root, ({"lr": 7}, 7.0))
     assert of(root, "lr").rho == pytest.approx(1.0)
 
@@ -126,7 +129,7 @@ def test_true_and_false_are_categories(root):
 
 def test_a_category_a_run_tells_nothing(root):
     log(root, *(({"name": f"n{n}"}, float(n)) for n in range(10)))
-    assert of(root, "name").finding == "too few runs (10) for 10 values"
+    assert of(root, "name").finding == "too few runs: 10, and 20 are needed for 10 values"
 
 
 def test_one_value_or_one_outcome_tells_nothing(root):

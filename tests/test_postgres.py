@@ -217,6 +217,7 @@ def test_the_verbs_that_write_and_those_that_look_closely_answer_too(remote, tmp
         ["grid", "--set", "lstm_units=4", "--set", "learning_rate=0.001,0.01"],
         ["note", named[0]["run_id"], "looked at twice"],
         ["impact", "learning_rate"],
+        ["report"],
         ["compare", named[0]["id"], named[1]["id"]],
         ["show", candidate["id"], "--lineage"],
         ["reproduce", candidate["id"]],

@@ -1,6 +1,7 @@
 """Reports: nothing is loaded, nothing breaks out, nothing overlaps, nothing is lost."""
 
 import json
+import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -362,9 +363,48 @@ def test_years_months_days_and_hours_are_written_as_iso():
 
 
 def test_a_naive_line_is_dashed_and_no_other_is():
-    series = [svg.Curve(r, [1.0, 2.0], r) for r in ("candidate", "reference", "naive")]
+    roles = ("candidate", "reference", "naive")
+    series = [svg.Curve(r, [1.0, 2.0 + k], r) for k, r in enumerate(roles)]
     chart = svg.lines([0, 1], series, title="t", y_label="y")
     assert chart.count("stroke-dasharray") == 1
+    assert "(≈" not in chart
+
+
+def test_lines_that_coincide_are_drawn_over_each_other_and_named():
+    flat, rising = [1.0, 1.0, 1.0], [1.0, 2.0, 3.0]
+    series = [
+        svg.Curve("equal weight", flat, "reference"),
+        svg.Curve("hold", rising, "naive"),
+        svg.Curve("model", flat, "candidate"),
+        svg.Curve("zero", [1.0, 1.0, 1.0 + 1e-9], "naive"),
+    ]
+    chart = svg.lines([0, 1, 2], series, title="t", y_label="y")
+    # The candidate's line is whole; short dashes of the two others take turns above it.
+    assert chart.count(">(≈ model)</text>") == 2
+    assert ">(≈ hold)" not in chart
+    assert chart.count('stroke-dasharray="3 9"') == 2
+    assert len({*re.findall(r'stroke-dashoffset="(\d+)"', chart)}) == 2
+    assert "zero: from 1.000 to 1.000, lowest 1.000, highest 1.000, on the line of model" in chart
+    # Labels have room below each other.
+    heights = [float(y) for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"[^>]*>\(≈ ', chart)]
+    assert abs(heights[0] - heights[1]) >= 15
+
+
+def test_a_scatter_has_the_labels_of_its_values_apart():
+    few = svg.scatter([64, 128, 256], [1.0, 2.0, 3.0], title="units", y_label="y", best=0)
+    assert all(f">{value}</text>" in few for value in (64, 128, 256))
+    assert "3 runs, best 1.000 at 64" in few
+    wide = svg.scatter([1e-5, 1e-3, 0.1], [1.0, 2.0, math.nan], title="rate", y_label="y")
+    assert ">0.001</text>" in wide
+    assert "2 runs" in wide
+    names = [f"a long name {n}" for n in range(8)]
+    turned = svg.scatter(names, [1.0] * 8, title="names", y_label="y")
+    assert turned.count("rotate(-35") == 8
+    far = svg.scatter(
+        [*range(9)], [1.0, 1.1, 0.9, 1.0, 1.1, 0.9, 1.0, 1.1, 99.0], title="t", y_label="y"
+    )
+    assert far.count("h-7z") == 1
+    assert "no values yet" in svg.scatter([1], [math.nan], title="t", y_label="y")
 
 
 def test_a_shaded_stretch_outside_the_plot_is_left_out():

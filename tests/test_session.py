@@ -115,7 +115,7 @@ def test_a_name_of_podium_is_one_thing_whatever_was_imported():
         if module.name != "podium.__main__":
             importlib.import_module(module.name)
     assert {name: getattr(podium, name) for name in podium.__all__} == before
-    assert {*verbs.ALL} == {*podium._VERBS, "signals"}
+    assert {*verbs.ALL} == {*podium._VERBS, "signals", "report"}
 
 
 def test_flags_of_a_command_are_keywords_of_its_verb(root):

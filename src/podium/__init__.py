@@ -20,7 +20,8 @@ _NAMES = {
     "restore": "podium.steps.archive.restore",
     "search": "podium.steps.search.own",
 }
-# Functions of verbs; podium/verbs.py has their modules. `podium.signals` is the kind.
+# Functions of verbs; podium/verbs.py has their modules. `podium.signals` is the kind, and
+# `podium.report` is for own code.
 _VERBS = (
     "analyze", "backtest", "backup", "check", "classify", "compare", "evaluate", "export", "extend",
     "finalize", "grid", "impact", "import_", "leak", "note", "predict", "promote", "refresh",

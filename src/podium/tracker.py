@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from podium.config import Config, find_root, load
 from podium.errors import ConflictError, NotFoundError, PodiumError, Problems, UsageError
-from podium.files import full_disk_explained, rerooted, write_atomic
+from podium.files import full_disk_explained, write_atomic
 from podium.hashing import json_text
 from podium.ledger import run_models, runs
 from podium.ledger.record_reader import RecordReader
@@ -323,22 +323,9 @@ class HyperparamTracker:
     def _completed(self, reader: RecordReader, records: list[Record]) -> list[Record]:
         """Runs with the file of their model and their results on the test, as far as known."""
         config = self._find()
-        if config is None:
-            return _openable(reader, records)
-        paths = config.paths
-        files = run_models.checkpoints(reader, paths.tuning, paths.registry)
-        tests = run_models.tests(reader)
-        return _openable(
-            reader,
-            [
-                replace(
-                    run,
-                    checkpoint_path=run.checkpoint_path or _text(files.get(run.trial_id)),
-                    metrics={**_measured(run, tests.get(run.trial_id, {})), **run.metrics},
-                )
-                for run in records
-            ],
-        )
+        # A reader has a project.
+        assert config is not None
+        return run_models.completed(reader, records, config.paths.tuning, config.paths.registry)
 
     def _find(self) -> Config | None:
         """Config of the project, or None if there is none yet."""
@@ -548,38 +535,6 @@ def _inside(root: Path, checkpoint: str | os.PathLike[str]) -> str:
         return text
     path = Path(os.path.abspath(text))  # noqa: PTH100 - symbolic links are kept
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-def _measured(run: Record, tests: Mapping[str, float]) -> dict[str, float]:
-    """Results on the test in the metrics that the run has on the validation."""
-    return {
-        name: value
-        for name, value in tests.items()
-        if f"val_{name.removeprefix(TEST)}" in run.metrics
-    }
-
-
-def _openable(reader: RecordReader, records: list[Record]) -> list[Record]:
-    """Runs with absolute checkpoint paths where the checkpoint exists."""
-
-    def path(stored: str) -> str:
-        try:
-            if Path(stored).is_absolute() and Path(stored).exists():
-                return stored
-            inside = rerooted(stored, reader.root)
-            return str(inside) if inside.exists() else stored
-        except OSError:
-            # Not a valid file name.
-            return stored
-
-    return [
-        replace(run, checkpoint_path=path(run.checkpoint_path)) if run.checkpoint_path else run
-        for run in records
-    ]
 
 
 def _sorted(

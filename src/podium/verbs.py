@@ -41,6 +41,7 @@ ON_SLOT = {
     "sweep": Verb("search.sweep", ("tune", "runner")),
     "extend": Verb("search.extend", ("extend", "runner")),
     "analyze": Verb("search.analyze"),
+    "report": Verb("search.report"),
     "finalize": Verb("candidates.finalize", ("finalize", "runner")),
     "train": Verb("candidates.train", ("runner",)),
     "backtest": Verb("decisions.backtest", ("backtest", "runner")),
@@ -60,6 +61,7 @@ ON_SLOT = {
 ON_PROJECT = {
     "run": ON_SLOT["run"],
     "refresh": ON_SLOT["refresh"],
+    "report": ON_SLOT["report"],
     "compare": Verb("decisions.compare"),
     "impact": Verb("search.impact"),
     "leak": Verb("evidence.leak"),

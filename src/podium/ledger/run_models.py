@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from podium.files import rerooted
 from podium.ledger.record_reader import RecordReader
-from podium.record import finite
+from podium.record import Record, finite
 
 # Prefix of a result on the sealed test.
 TEST = "test_"
@@ -79,6 +81,44 @@ def checkpoints(reader: RecordReader, tuning: str, registry: str) -> dict[str, P
         folder = kept.get(trial_id.rpartition("-")[2])
         folders |= {} if folder is None else {trial_id: folder}
     return {trial_id: folder / opened_file(folder) for trial_id, folder in folders.items()}
+
+
+def completed(
+    reader: RecordReader, records: Sequence[Record], tuning: str, registry: str
+) -> list[Record]:
+    """Runs with the file of their model and their results on the test, as far as known.
+
+    Parameters
+    ----------
+    tuning, registry : str
+        As of :func:`checkpoints`.
+    """
+    files, results = checkpoints(reader, tuning, registry), tests(reader)
+    complete = []
+    for run in records:
+        file, measured = files.get(run.trial_id), results.get(run.trial_id, {})
+        # Results on the test in the metrics that the run has on the validation.
+        of_test = {
+            name: value
+            for name, value in measured.items()
+            if f"val_{name.removeprefix(TEST)}" in run.metrics
+        }
+        path = run.checkpoint_path or (None if file is None else str(file))
+        path = _openable(reader, path) if path else path
+        complete.append(replace(run, checkpoint_path=path, metrics={**of_test, **run.metrics}))
+    return complete
+
+
+def _openable(reader: RecordReader, stored: str) -> str:
+    """Absolute path of a checkpoint where it exists, else the stored text."""
+    try:
+        if Path(stored).is_absolute() and Path(stored).exists():
+            return stored
+        inside = rerooted(stored, reader.root)
+        return str(inside) if inside.exists() else stored
+    except OSError:
+        # Not a valid file name.
+        return stored
 
 
 def _config(text: str) -> dict[str, Any]:

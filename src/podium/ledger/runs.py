@@ -210,6 +210,80 @@ def observations(reader: RecordReader, metric: str) -> list[Observation]:
     ]
 
 
+_SEARCHED = (
+    "t.id, t.run_id, t.family, t.config, t.state, t.score, t.metric, t.epochs, t.loss_hash, "
+    "t.index_hash, t.dataset_fingerprint, t.task_hash, t.split_hash"
+)
+
+
+@dataclass(frozen=True)
+class SearchedTrial:
+    """A complete or pruned trial of a search, or a baseline, with the hashes of its series.
+
+    Parameters
+    ----------
+    grounds : tuple of str
+        As of :class:`Observation`.
+    score : float
+        In the metric that it was searched by; NaN without one.
+    """
+
+    id: str
+    run_id: str
+    family: str
+    config: dict[str, Any]
+    is_complete: bool
+    score: float
+    metric: str
+    epochs: int
+    loss_hash: str | None
+    index_hash: str | None
+    grounds: tuple[str, str, str]
+
+
+def searched(reader: RecordReader, among: Among = ALL) -> list[SearchedTrial]:
+    """Every complete or pruned run, oldest first."""
+    sql = (
+        f"SELECT {_SEARCHED} FROM trial t WHERE t.project_id = ? AND t.run_id IS NOT NULL "
+        f"AND t.state IN ('complete', 'pruned'){among.sql} ORDER BY t.seq"
+    )
+    return [_searched(row) for row in reader.query(sql, reader.project_id, *among.values)]
+
+
+def baselines(reader: RecordReader, slot: str, phase: str) -> list[SearchedTrial]:
+    """Complete baselines of the searches of a slot, oldest first.
+
+    Parameters
+    ----------
+    phase : str
+        Phase of a study's baselines.
+    """
+    sql = (
+        f"SELECT DISTINCT t.seq, {_SEARCHED} FROM trial t "
+        "JOIN study_trial l ON l.project_id = t.project_id AND l.trial_id = t.id "
+        "JOIN study s ON s.project_id = l.project_id AND s.id = l.study_id "
+        "WHERE t.project_id = ? AND l.phase = ? AND s.slot = ? AND t.state = 'complete' "
+        "ORDER BY t.seq"
+    )
+    return [_searched(row) for row in reader.query(sql, reader.project_id, phase, slot)]
+
+
+def _searched(row: Mapping[str, Any]) -> SearchedTrial:
+    return SearchedTrial(
+        row["id"],
+        row["run_id"] or "",
+        row["family"],
+        json.loads(row["config"]),
+        row["state"] == "complete",
+        nan_if_null(row["score"]),
+        row["metric"],
+        row["epochs"],
+        row["loss_hash"],
+        row["index_hash"],
+        (row["dataset_fingerprint"], row["task_hash"], row["split_hash"]),
+    )
+
+
 def sort_key(value: Any) -> tuple[int, float, str]:
     """Sort key: numbers by size, then all other values by their text."""
     if isinstance(value, int | float) and value == value:

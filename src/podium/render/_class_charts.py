@@ -206,8 +206,12 @@ def _square(
     # Dotted, since the baseline is dashed.
     dotted = f'stroke="{marks.COLOUR["muted"]}" stroke-dasharray="1 4" stroke-linecap="round"'
     parts.append(f'<path d="{rule}" fill="none" {dotted}/>')
-    for _, role, x, y in reversed(lines):
-        parts.append(marks.curve(x, y, across, up, role))
+    same = axis.coinciding([np.stack([x, y]) for *_, x, y in lines], 1.0)
+    # The first is on top, and above it are those that it would hide.
+    turns = {k: turn for turn, k in enumerate(same, 1)}
+    for k in sorted(range(len(lines)), key=lambda k: (k in same, -k)):
+        _, role, x, y = lines[k]
+        parts.append(marks.curve(x, y, across, up, role, over=turns.get(k, 0)))
         if bars is not None:
             solid = role == "candidate"
             parts += [
@@ -220,7 +224,10 @@ def _square(
         bold = role == "candidate"
         parts += [sign, marks.words(at + 24, TOP + 4, text, colour=role, bold=bold)]
         at += 24 + (len(text) + 3) * (LETTER + bold)
-    description = "; ".join(text for text, *_ in lines)
+    description = "; ".join(
+        text + (f", on the line of {lines[same[k]][0]}" if k in same else "")
+        for k, (text, *_) in enumerate(lines)
+    )
     return marks.svg(HEIGHT, title, label, description, parts)
 
 

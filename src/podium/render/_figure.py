@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -30,8 +31,36 @@ _LOOK = {
     "ytick.color": MUTED,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "legend.handlelength": 2.6,
 }
 _DPI = 150
+
+
+def over(turn: int) -> dict[str, Any]:
+    """Style of a line on top of one that it coincides with, from 1: short dashes, which take turns.
+
+    Parameters
+    ----------
+    turn : int
+        Number of this line among those.
+    """
+    return {"linestyle": (3 * turn, (2, 7)), "linewidth": 2.2, "zorder": 9}
+
+
+def folded(name: str, width: int) -> str:
+    r"""A long name on several lines, broken after underscores and spaces.
+
+    Examples
+    --------
+    >>> folded("weight_decay_of_the_output_layer", 14)
+    'weight_decay_\nof_the_output_\nlayer'
+    """
+    lines = [""]
+    for part in re.split(r"(?<=[_ ,])", name):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip(" ") for line in lines)
 
 
 def png(draw: Callable[[Any], None], size: tuple[float, float]) -> bytes:

@@ -9,11 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from podium.render._figure import GRID, INK, MUTED, png
-from podium.render.table import cell, cut, number
+from podium.render._figure import GRID, INK, MUTED, folded, over, png
+from podium.render.axis import coinciding
+from podium.render.table import cell, cut, middle_cut, number, wrapped
 
 _CHOSEN, _OTHER, _NAIVE = "#0072b2", "#9aa3ad", "#d55e00"
+# Of lines on top of one that they coincide with.
+_OVER = ("#cc79a7", "#e69f00", "#56b4e9")
 _LONGEST = 28
+# Letters that fit between two axes of parallel coordinates, and the height of a label as a share
+# of that of an axis.
+_NARROW, _APART = 16, 0.05
 # Ratio of the ends of an axis above which it is logarithmic.
 _WIDE = 30
 
@@ -62,11 +68,15 @@ class Curves:
 def importance_png(bars: Sequence[Bar], title: str) -> bytes:
     """Importance of hyperparameters, the largest first; insignificant ones are pale.
 
+    Where none is known, the reasons are a text without axes.
+
     Raises
     ------
     MissingExtraError
         matplotlib is not installed; the other functions raise it too.
     """
+    if not any(bar.share >= 0 for bar in bars):
+        return _reasons_png(bars, title)
 
     def draw(figure: Any) -> None:
         panel = figure.subplots()
@@ -84,6 +94,24 @@ def importance_png(bars: Sequence[Bar], title: str) -> bytes:
         panel.set_xlabel("share of the variance of the score's ranks")
 
     return png(draw, (9.0, 1.2 + 0.46 * max(1, len(bars))))
+
+
+def _reasons_png(bars: Sequence[Bar], title: str) -> bytes:
+    """The reasons why no importance is known."""
+    by_reason: dict[str, list[str]] = {}
+    for bar in bars:
+        by_reason.setdefault(bar.meaning, []).append(cut(cell(bar.name), _LONGEST))
+    texts = [f"{cell(reason)}: {', '.join(names)}" for reason, names in by_reason.items()]
+    lines = [line for text in texts for line in wrapped(text, 96)]
+    lines = lines or ["no hyperparameter varies among the trials"]
+
+    def draw(figure: Any) -> None:
+        panel = figure.subplots()
+        panel.set(xlim=(0, 1), ylim=(0, 1), title=title)
+        panel.set_axis_off()
+        panel.text(0.0, 1.0, "\n".join(lines), va="top", color=INK, linespacing=1.5)
+
+    return png(draw, (9.0, 0.7 + 0.22 * len(lines)))
 
 
 def parallel_png(
@@ -144,8 +172,8 @@ def parallel_png(
                     place + 0.03, at, text, va="center", fontsize=7.5, color=INK, bbox=box, zorder=5
                 )
         panel.set(xlim=(-0.15, len(axes) - 0.5), ylim=(-0.06, 1.06), title=labels[0])
-        below = [cut(cell(name), _LONGEST) for name in [*names, labels[1]]]
-        panel.set_xticks(x, [name.replace(", ", ",\n") for name in below])
+        below = [folded(cut(cell(name), 3 * _NARROW), _NARROW) for name in [*names, labels[1]]]
+        panel.set_xticks(x, below)
         panel.set_yticks([])
         panel.tick_params(length=0)
 
@@ -177,15 +205,16 @@ class _Axis:
                 at = (math.log(value) if log else value) - ends[0]
                 place = round(float(at / width if high > low else 0.5), 6)
                 # Of values closer than the height of a label only the first has one.
-                if all(abs(place - other) > 0.05 for other in ticks):
+                if all(abs(place - other) > _APART for other in ticks):
                     ticks[place] = f"{value:.4g}"
             return cls(places.tolist(), [*ticks.items()])
         steps = {v: n / max(1, len(options) - 1) for n, v in enumerate(options)}
         if len(options) == 1:
             steps = {options[0]: 0.5}
-        return cls(
-            [steps[str(v)] for v in values], [(at, cut(cell(v), 14)) for v, at in steps.items()]
-        )
+        labels = [(at, middle_cut(cell(v), _NARROW)) for v, at in steps.items()]
+        # Of many categories some have a label.
+        every = math.ceil(len(labels) * _APART)
+        return cls([steps[str(v)] for v in values], labels[::every])
 
 
 def folds_png(
@@ -210,7 +239,7 @@ def folds_png(
             colour, size = (_CHOSEN, 42) if config.chosen else (_OTHER, 24)
             marker = "osD^vPX*"[k % 8]
             look = {"c": colour, "s": size, "marker": marker, "zorder": 4 if config.chosen else 3}
-            legend = f"{k + 1}  {cut(cell(config.label), 64)}" + (", chosen" * config.chosen)
+            legend = _legend(k, config.label) + (", chosen" * config.chosen)
             panel.scatter(x, config.scores, label=legend, **look)
             mean = float(np.mean(config.scores))
             panel.errorbar(
@@ -243,6 +272,12 @@ def curves_png(curves: Sequence[Curves], title: str, y_label: str) -> bytes:
     Configs without epochs have no line.
     """
     known = [(k, one) for k, one in enumerate(curves) if any(len(row) for row in one.validation)]
+    # The chosen config is the one that others lie on.
+    known.sort(key=lambda pair: not pair[1].chosen)
+    means = [_mean(one.validation)[1] for _, one in known]
+    span = float(np.ptp(np.concatenate(means))) if means else 0.0
+    same = {known[a][0]: known[b][0] for a, b in coinciding(means, span).items()}
+    known.sort(key=lambda pair: pair[0])
 
     def draw(figure: Any) -> None:
         panel = figure.subplots()
@@ -253,7 +288,13 @@ def curves_png(curves: Sequence[Curves], title: str, y_label: str) -> bytes:
             panel.text(0.5, 0.5, "no config is trained in epochs", ha="center", color=MUTED)
             return
         for k, one in known:
-            legend = f"{k + 1}  {cut(cell(one.label), 64)}"
+            legend = _legend(k, one.label)
+            if k in same:
+                legend += f", mean of the folds (on the line of {same[k] + 1})"
+                turn = [*same].index(k)
+                look = {"color": _OVER[turn % len(_OVER)], **over(turn + 1)}
+                panel.plot(*_mean(one.validation), label=legend, **look)
+                continue
             if not one.chosen:
                 style = ("-", (0, (5, 2)), (0, (1, 1)), (0, (5, 2, 1, 2)))[k % 4]
                 colour = (MUTED, _OTHER)[k // 4 % 2]
@@ -279,6 +320,11 @@ def curves_png(curves: Sequence[Curves], title: str, y_label: str) -> bytes:
         panel.legend(loc="upper left", bbox_to_anchor=(0.0, -0.16))
 
     return png(draw, (7.6, 3.6 + 0.2 * (len(known) + 4)))
+
+
+def _legend(place: int, label: str) -> str:
+    """Number and label of a config, on lines that fit below a figure."""
+    return "\n    ".join(wrapped(f"{place + 1}  {cut(cell(label), 160)}", 90))
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> tuple[Any, Any]:

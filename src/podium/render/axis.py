@@ -188,6 +188,38 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
     return placed
 
 
+def coinciding(curves: Sequence[ArrayLike], span: float) -> dict[int, int]:
+    """Curves that are not distinguishable on a chart from an earlier one, by its place.
+
+    Parameters
+    ----------
+    curves : sequence of array, shape (T,) each
+        Curves of other lengths never coincide. NaN is a gap.
+    span : float
+        Range of the axis; values closer than 0.4 % of it, about a pixel, are drawn as one.
+
+    Returns
+    -------
+    dict
+        Place of a curve to that of the first one it coincides with.
+
+    Examples
+    --------
+    >>> coinciding([[1, 2], [1, 3], [1, 2]], 2.0)
+    {2: 0}
+    """
+    arrays = [np.asarray(curve, dtype=float) for curve in curves]
+    same: dict[int, int] = {}
+    for k, one in enumerate(arrays):
+        for other, first in enumerate(arrays[:k]):
+            if other in same or one.shape != first.shape:
+                continue
+            if np.allclose(one, first, rtol=0.0, atol=0.004 * span, equal_nan=True):
+                same[k] = other
+                break
+    return same
+
+
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten) between two bounds.
 

@@ -90,6 +90,9 @@ def history_png(
     places = so_far(trials, way)
     finite = [one.value for one in trials if math.isfinite(one.value)]
     low, high = _limits([*finite, *([naive] if naive is not None else [])])
+    # The best so far is no outlier.
+    best = [trials[place].value for place in places if place is not None]
+    low, high = min([low, *best]), max([high, *best])
 
     def draw(figure: Any) -> None:
         panel = figure.subplots()

@@ -51,6 +51,7 @@ def words(
     anchor: str = "",
     bold: bool = False,
     halo: bool = False,
+    turned: bool = False,
 ) -> str:
     """A piece of text.
 
@@ -65,6 +66,8 @@ def words(
     bold : bool
     halo : bool
         Whether to mask lines behind the letters.
+    turned : bool
+        Whether it rises by 35 degrees towards the anchor.
 
     Examples
     --------
@@ -74,6 +77,7 @@ def words(
     more = f' text-anchor="{anchor}"' if anchor else ""
     more += ' font-weight="600"' if bold else ""
     more += f' stroke="{COLOUR["pane"]}" stroke-width="4" paint-order="stroke"' if halo else ""
+    more += f' transform="rotate(-35 {x:.1f} {y:.1f})"' if turned else ""
     return f'<text x="{x:.4g}" y="{y:.4g}" fill="{COLOUR[colour]}"{more}>{escape(text)}</text>'
 
 
@@ -116,7 +120,7 @@ def circle(x: float, y: float, radius: float, colour: str, *, filled: bool = Fal
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{inside}"{edge}/>'
 
 
-def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
+def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role, *, over: int = 0) -> str:
     """A thinned line through the values, with gaps at missing values.
 
     Parameters
@@ -125,6 +129,9 @@ def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
     across, up : Scale
     role : {"candidate", "reference", "naive"}
         The line of a baseline is dashed.
+    over : int
+        Number of this line among those on top of a line that they coincide with, from 1: short
+        dashes, which leave the other visible.
 
     Examples
     --------
@@ -143,6 +150,9 @@ def curve(at: Floats, y: Floats, across: Scale, up: Scale, role: Role) -> str:
         path.append(f"{pen}{across(at[i]):.1f} {up(y[i]):.1f}")
         pen, last = "L", last + 1
     path += ["h0"] if last == 1 else []
+    if over:
+        dashes = f' stroke-dasharray="3 9" stroke-dashoffset="{3 * over}"/>'
+        return stroke("".join(path), role, 3.4).removesuffix("/>") + dashes
     return line("".join(path), role)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from podium.render._class_charts import DEEPEST, DrawnClassifier
-from podium.render._figure import FAIL, GRID, INK, MUTED, png
+from podium.render._figure import FAIL, GRID, INK, MUTED, over, png
+from podium.render.axis import coinciding
 from podium.render.table import cell, cut, number, percent
 from podium.stats.classification import Evaluation
 
@@ -82,12 +83,13 @@ def pr_png(classifiers: Sequence[DrawnClassifier]) -> bytes:
     """
 
     def lines(panel: Any, k: int) -> None:
+        drawn = []
         for name, role, figures in classifiers:
             curve = figures.curves[k].thinned(600)
-            legend = f"{name} {number(float(figures.pr_auc[k]))}"
             x = np.concatenate([[0.0], curve.recall])
             y = np.concatenate([curve.precision[:1], curve.precision])
-            panel.step(x, y, where="pre", label=legend, **_LINES[role])
+            drawn.append((f"{name} {number(float(figures.pr_auc[k]))}", role, x, y))
+        _plot(panel, drawn, drawstyle="steps-pre")
         share = classifiers[0].figures.support[k] / classifiers[0].figures.samples
         panel.axhline(share, color=MUTED, linewidth=0.8, linestyle=":")
 
@@ -105,11 +107,12 @@ def roc_png(classifiers: Sequence[DrawnClassifier]) -> bytes:
     """
 
     def lines(panel: Any, k: int) -> None:
+        drawn = []
         for name, role, figures in classifiers:
             curve = figures.curves[k].thinned(600)
-            legend = f"{name} {number(float(figures.roc_auc[k]))}"
             x, y = (np.concatenate([[0.0], v]) for v in (curve.false_positive_rate, curve.recall))
-            panel.plot(x, y, label=legend, **_LINES[role])
+            drawn.append((f"{name} {number(float(figures.roc_auc[k]))}", role, x, y))
+        _plot(panel, drawn)
         panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
 
     first = classifiers[0].figures
@@ -134,16 +137,28 @@ def calibration_png(classifiers: Sequence[DrawnClassifier]) -> bytes:
         width = table.edges[1] * 0.9
         panel.bar(table.edges[:-1] + table.edges[1] / 2, heights, width, color=GRID, zorder=1)
         panel.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
+        drawn = []
         for name, role, figures in classifiers:
             rows = figures.reliability.count > 0
-            legend = f"{name}, error {number(figures.calibration_error)}"
             x, y = figures.reliability.confidence[rows], figures.reliability.accuracy[rows]
-            panel.plot(x, y, marker="o", markersize=4, label=legend, **_LINES[role])
+            drawn.append((f"{name}, error {number(figures.calibration_error)}", role, x, y))
+        _plot(panel, drawn, marker="o", markersize=4)
         panel.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal", title="Calibration")
         panel.set(xlabel="predicted probability", ylabel="accuracy")
         panel.legend(loc="upper left")
 
     return png(draw, (5.0, 4.8))
+
+
+def _plot(panel: Any, lines: Sequence[tuple[str, str, Any, Any]], **look: Any) -> None:
+    """Lines of legend, role, x and y; one on the line of an earlier one leaves that visible."""
+    same = coinciding([np.stack([x, y]) for *_, x, y in lines], 1.0)
+    for k, (legend, role, x, y) in enumerate(lines):
+        style = {**_LINES[role], **look}
+        if k in same:
+            legend += f"\n(on the line of {lines[same[k]][0]})"
+            style |= over([*same].index(k) + 1)
+        panel.plot(x, y, label=legend, **style)
 
 
 def _panels(

@@ -14,10 +14,14 @@ from podium.errors import DataError
 from podium.render import axis, marks
 from podium.render.axis import Scale
 from podium.render.marks import BOTTOM, LEADING, LETTER, TOP, WIDTH, End, Role
-from podium.render.table import cut, number
+from podium.render.table import cut, middle_cut, number
 from podium.render.values import FoldRow
 
 HEIGHT = 240
+# Ratio of the ends of an axis above which it is logarithmic.
+_WIDE = 30
+# Values of a hyperparameter up to which each has a label.
+_FEW = 6
 
 
 class Curve(NamedTuple):
@@ -70,23 +74,36 @@ def lines(
         return marks.nothing(title, y_label)
     low, high = axis.padded(np.concatenate(seen))
     y_ticks = axis.logarithmic(low, high) if log else axis.linear(low, high, percent=percent)
-    height = max(HEIGHT, TOP + BOTTOM + LEADING * len(series))
+    same = _coinciding(series, curves, high - low)
+    labels = len(series) + len(same)
+    height = max(HEIGHT, TOP + BOTTOM + LEADING * labels)
     known = at[np.isfinite(at)]
     first, last = float(known[0]), float(known[-1])
-    edge = WIDTH - 14 - min(max(len(s.name) for s in series), marks.LONGEST) * LETTER
+    names = [line.name for line in series] + [f"(≈ {series[k].name})" for k in same.values()]
+    edge = WIDTH - 14 - min(max(map(len, names)), marks.LONGEST) * LETTER
     across = Scale(first, last if last > first else first + 1, axis.gutter(y_ticks), edge)
     up = Scale(low, high, height - BOTTOM, TOP)
     parts = _shaded(shade, across, up) if shade else []
     parts += marks.axes(across, up, axis.horizontal(across, dates), y_ticks)
     ends, texts = [], []
-    for line, y, values in zip(series, curves, seen, strict=True):
+    over: list[str] = []
+    for k, (line, y, values) in enumerate(zip(series, curves, seen, strict=True)):
         if not len(values):
             continue
-        parts.append(marks.curve(at, y, across, up, line.role))
         end = int(np.flatnonzero(np.isfinite(y))[-1])
-        ends.append(End(line.name, line.role, across(at[end]), up(y[end])))
-        texts.append(marks.describe_line(line.name, 10**values if log else values, percent=percent))
-    parts += marks.end_labels(ends, edge, up)
+        text = marks.describe_line(line.name, 10**values if log else values, percent=percent)
+        place = across(at[end]), up(y[end])
+        ends.append(End(line.name, line.role, *place))
+        if k in same:
+            other = series[same[k]].name
+            # Short dashes on top of the line that it coincides with; several take turns.
+            over.append(marks.curve(at, y, across, up, line.role, over=len(over) + 1))
+            ends.append(End(f"(≈ {other})", line.role, *place))
+            text += f", on the line of {other}"
+        else:
+            parts.append(marks.curve(at, y, across, up, line.role))
+        texts.append(text)
+    parts += over + marks.end_labels(ends, edge, up)
     label = y_label + (", log scale" if log else "")
     return marks.svg(height, title, label, "; ".join(texts), parts)
 
@@ -118,7 +135,12 @@ def drawdown(x: ArrayLike, series: Sequence[Curve], *, title: str) -> str:
 
 
 def dots(
-    rows: Sequence[FoldRow], *, title: str, x_label: str, reference: float | None = None
+    rows: Sequence[FoldRow],
+    *,
+    title: str,
+    x_label: str,
+    reference: float | None = None,
+    reference_name: str = "baseline",
 ) -> str:
     """Dot-and-whisker chart: a hollow dot per fold, a filled one for the mean.
 
@@ -130,6 +152,8 @@ def dots(
     title, x_label : str
     reference : float, optional
         Value of the baseline, a dashed vertical line.
+    reference_name : str
+        Its label.
 
     Examples
     --------
@@ -151,7 +175,7 @@ def dots(
     parts = marks.axes(across, up, axis.linear(low, high, 4), [])
     texts = []
     for value in naive:
-        label, x = f"baseline {number(float(value))}", across(value)
+        label, x = f"{reference_name} {number(float(value))}", across(value)
         half = len(label) * LETTER / 2
         # The line is drawn beside the dots only, so that it does not cross labels.
         rule = "".join(f"M{x:.1f} {top + step * row + 16}v22" for row in range(len(rows)))
@@ -167,7 +191,9 @@ def dots(
         label = cut(f"✓ {row.label}", letters * 9 // 10) if row.chosen else cut(row.label, letters)
         parts.append(marks.words(2, base + 14, label, colour=colour, bold=row.chosen, halo=True))
         chosen = " (chosen)" if row.chosen else ""
-        texts.append(f"{row.label}{chosen}: mean {marks.value_text(row.mean)}")
+        ends = axis.finite(row.values)
+        around = f", {number(ends.min())} to {number(ends.max())}" if len(ends) else ""
+        texts.append(f"{row.label}{chosen}: mean {marks.value_text(row.mean)}{around}")
         if not len(values):
             continue
         whisker = f"M{across(values.min()):.1f} {y:g}H{across(values.max()):.1f}"
@@ -178,6 +204,106 @@ def dots(
             marks.circle(across(v), y, 5, colour, filled=True) for v in axis.finite([row.mean])
         ]
     return marks.svg(height, title, x_label, "; ".join(texts), parts)
+
+
+def scatter(
+    x: Sequence[Any],
+    y: Sequence[float],
+    *,
+    title: str,
+    y_label: str,
+    best: int | None = None,
+) -> str:
+    """A dot per run: a hyperparameter across, a metric up.
+
+    Parameters
+    ----------
+    x : sequence, shape (N,)
+        Numbers, on a logarithmic axis where they span more than a factor of 30; else categories.
+    y : sequence of float, shape (N,)
+        An outlier is a triangle at the edge; NaN and infinities have no mark.
+    title, y_label : str
+    best : int, optional
+        Place of a run to mark.
+
+    Examples
+    --------
+    >>> chart = scatter(["a", "b"], [1.0, 2.0], title="cell", y_label="mse", best=0)
+    >>> ">b</text>" in chart, "best 1.000" in chart
+    (True, True)
+    """
+    values = axis.floats(y)
+    known = np.isfinite(values)
+    if not known.any():
+        return marks.nothing(title, y_label)
+    inside = np.append(axis.fenced(values[known]), [] if best is None else values[best])
+    low, high = axis.padded(inside)
+    y_ticks = axis.linear(low, high)
+    start, edge = axis.gutter(y_ticks), WIDTH - 12.0
+    places, across, x_ticks = _positions(x, start, edge)
+    room = max((edge - start) / max(1, len(x_ticks)) - 8, LETTER)
+    turned = any(len(label) * LETTER > room for _, label in x_ticks)
+    if turned:
+        # The first one begins inside the chart.
+        most = max(3, int(across(x_ticks[0][0]) / (0.82 * LETTER)))
+        x_ticks = [(value, middle_cut(label, most)) for value, label in x_ticks]
+    bottom = BOTTOM + (0.6 * LETTER * max(len(label) for _, label in x_ticks) if turned else 0)
+    height = HEIGHT + bottom - BOTTOM
+    up = Scale(low, high, HEIGHT - BOTTOM, TOP)
+    parts = marks.axes(across, up, [], y_ticks)
+    for value, label in x_ticks:
+        if turned:
+            at = across(value) + 4
+            parts.append(marks.words(at, up.start + 16, label, anchor="end", turned=True))
+        else:
+            # Labels at the ends stay inside the chart.
+            half = len(label) * LETTER / 2
+            centre = min(max(across(value), half), WIDTH - half)
+            parts.append(marks.words(centre, up.start + 18, label, anchor="middle"))
+    dots = triangles = ""
+    for i in np.flatnonzero(known):
+        at = across(places[i])
+        if low <= values[i] <= high:
+            dots += f"M{at:.1f} {up(values[i]):.1f}h0"
+        else:
+            tip, side = (up.end - 3, 6) if values[i] > high else (up.start + 3, -6)
+            triangles += f"M{at:.1f} {tip:g}l3.5 {side}h-7z"
+    parts += [marks.stroke(dots, "muted", 4.5)] if dots else []
+    parts += [marks.stroke(triangles, "muted")] if triangles else []
+    text = f"{int(known.sum())} runs"
+    if best is not None:
+        at, height_of = across(places[best]), up(values[best])
+        parts.append(marks.circle(at, height_of, 5, "candidate", filled=True))
+        text += f", best {number(float(values[best]))} at {x[best]}"
+    return marks.svg(height, title, y_label, text, parts)
+
+
+def _positions(x: Sequence[Any], start: float, edge: float) -> tuple[Floats, Scale, axis.Ticks]:
+    """Places of values of a hyperparameter, their scale, and its labels."""
+    numbers = [v for v in x if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(numbers) < len(x) or not np.isfinite(np.array(numbers, dtype=float)).all():
+        names = sorted({str(v) for v in x})
+        order = {name: float(n) for n, name in enumerate(names)}
+        ticks = [(order[name], name) for name in names]
+        # Of many categories some have a label.
+        ticks = ticks[:: math.ceil(len(ticks) / 20)]
+        scale = Scale(-0.5, len(names) - 0.5, start, edge)
+        return np.array([order[str(v)] for v in x]), scale, ticks
+    places = np.array(numbers, dtype=float)
+    few = np.unique(places)
+    log = few[0] > 0 and few[-1] / few[0] > _WIDE
+    places = np.log10(places) if log else places
+    low, high = axis.padded(places)
+    scale = Scale(low, high, start, edge)
+    if len(few) <= _FEW:
+        # Labels at the values themselves, as far apart as they are wide.
+        at, shown = np.log10(few) if log else few, list[tuple[float, str]]()
+        for value, label in zip(at.tolist(), map("{:.4g}".format, few), strict=True):
+            room = LETTER * (len(label) + 1)
+            if not shown or scale(value) - scale(shown[-1][0]) > room:
+                shown.append((value, label))
+        return places, scale, shown
+    return places, scale, axis.logarithmic(low, high) if log else axis.linear(low, high, 4)
 
 
 def history(
@@ -251,6 +377,14 @@ def history(
     parts += marks.end_labels(ends, edge, up)
     text = ", ".join([f"{len(y)} trials", f"{len(known)} with a value", *(n for n, *_ in named)])
     return marks.svg(HEIGHT, title, y_label, text, parts)
+
+
+def _coinciding(series: Sequence[Curve], curves: Sequence[Floats], span: float) -> dict[int, int]:
+    """Curves that hide another one: the place of each, and that of the curve drawn below it."""
+    roles: list[Role] = ["candidate", "reference", "naive"]
+    order = sorted(range(len(series)), key=lambda k: roles.index(series[k].role))
+    same = axis.coinciding([curves[k] for k in order], span)
+    return {order[k]: order[other] for k, other in same.items()}
 
 
 def _column(line: Curve, at: Floats) -> Floats:

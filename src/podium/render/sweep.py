@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from podium.errors import UsageError
 from podium.record import Record, finite, lower_is_better
-from podium.render.table import cell
+from podium.render.page import Block
+from podium.render.table import cell, markdown, plain_markdown
 
 _WRITTEN = {"r2": "R²", "f1": "F1", "auc": "AUC", "pct": "pct"}
 _ERRORS = ("mae", "mse", "rmse", "mape", "smape", "mase", "crps")
@@ -65,9 +66,14 @@ def chosen_by(records: Sequence[Record], metric: str, declared: Mapping[str, str
 
 
 def sweep_markdown(
-    records: Sequence[Record], *, metric: str, declared: Mapping[str, str], generated: str
+    records: Sequence[Record],
+    *,
+    metric: str,
+    declared: Mapping[str, str],
+    generated: str,
+    blocks: Sequence[Block] = (),
 ) -> str:
-    """Best run of each model, models in alphabetical order.
+    """Best run of each model, models in alphabetical order, then further tables.
 
     Parameters
     ----------
@@ -77,6 +83,8 @@ def sweep_markdown(
     declared : mapping of metric to ``min`` or ``max``
     generated : str
         Time, ISO 8601.
+    blocks : sequence of Block
+        Tables after the best runs, each under a heading of the second level.
 
     Examples
     --------
@@ -110,11 +118,21 @@ def sweep_markdown(
     ]
     if not records:
         parts.append("No runs yet.")
+    by_model = by_family(records)
+    parts += [_section(name, by_model[name], overall, declared) for name in sorted(by_model)]
+    for block in blocks:
+        parts.append(f"## {_line(block.title)}")
+        parts.append(markdown(block.columns, block.rows) if block.rows else block.missing)
+        parts += [plain_markdown(line) for line in block.after]
+    return "\n\n".join(parts) + "\n"
+
+
+def by_family(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Runs by the name of their model."""
     by_model: dict[str, list[Record]] = {}
     for record in records:
         by_model.setdefault(record.model_name, []).append(record)
-    parts += [_section(name, by_model[name], overall, declared) for name in sorted(by_model)]
-    return "\n\n".join(parts) + "\n"
+    return by_model
 
 
 def _section(
@@ -156,7 +174,7 @@ def _number(value: float) -> str:
     """
     if not math.isfinite(value) or value == 0:
         return str(value)
-    if abs(value) < 0.001:
+    if abs(value) < 0.1:
         return f"{value:.4g}"
     return f"{value:.4f}".rstrip("0").rstrip(".")
 

@@ -195,6 +195,24 @@ def cut(words: str, width: int) -> str:
     return start.rstrip() + "…" if width > 0 else ""
 
 
+def middle_cut(words: str, width: int) -> str:
+    """Words shortened in the middle, as long names often differ at their ends.
+
+    Parameters
+    ----------
+    words : str
+    width : int
+        Letters, 3 or more.
+
+    Examples
+    --------
+    >>> middle_cut("category_number_12", 9), middle_cut("none", 9)
+    ('cate…r_12', 'none')
+    """
+    half = width // 2
+    return words if len(words) <= width else f"{words[: width - half - 1]}…{words[-half:]}"
+
+
 def wrapped(words: str, width: int) -> list[str]:
     """Lines of at most a width, broken at spaces; a longer word is broken inside.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from podium.arrays import Floats
-from podium.render._figure import INK, MUTED, png
+from podium.render._figure import INK, MUTED, over, png
+from podium.render.axis import coinciding
 from podium.render.table import cell, cut, percent
 
 # Distinguishable with colour blindness, and by strokes.
@@ -81,14 +83,26 @@ def _png(
     label: str,
     level: float,
 ) -> bytes:
+    names, values = [*curves], [*curves.values()]
+    known = np.concatenate(values) if values else np.empty(0)
+    same = coinciding(values, float(np.ptp(known)) if len(known) else 0.0)
+
     def draw(figure: Any) -> None:
+        # Imported late: matplotlib is an extra, without types.
+        locator: Any = import_module("matplotlib.dates").AutoDateLocator
         panel = figure.subplots()
         for number, (name, curve) in enumerate(curves.items()):
             look = _LOOKS[number % len(_LOOKS)]
-            panel.plot(times, curve, label=f"{cut(cell(name), 24)} {notes[name]}", **look)
+            legend = f"{cut(cell(name), 24)} {notes[name]}"
+            if number in same:
+                legend += f"\n(on the line of {cut(cell(names[same[number]]), 24)})"
+                look = {**look, **over([*same].index(number) + 1)}
+            panel.plot(times, curve, label=legend, **look)
         panel.axhline(level, color=MUTED, linewidth=0.8)
         panel.set(ylabel=label, xlim=(times[0], times[-1]))
         panel.set_title(title)
+        # Dates have room beside each other.
+        panel.xaxis.set_major_locator(locator(maxticks=9))
         panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     return png(draw, (9.2, 4.2))

@@ -20,7 +20,7 @@ from podium.prediction import Prediction
 from podium.record import finite_or_none
 from podium.render import analysis_plots as plots
 from podium.split import Split
-from podium.steps.search.impact import ranked
+from podium.steps.search.impact import fair_epoch, ranked
 from podium.steps.search.results import Analysis, FoldScores, SearchResult
 from podium.steps.search.tuning_files import TuningFiles
 from podium.steps.trials import baselines
@@ -243,21 +243,23 @@ def _pictures(project: Project, analysis: Analysis) -> dict[str, Content]:
 
     def importance() -> bytes:
         # With pruned trials, all are compared at the same epoch.
-        epochs = min((one.row.epochs for one in mine if one.row.epochs), default=0)
-        early = any(one.row.state is State.PRUNED for one in mine)
+        reached = [(one.row.epochs, one.row.state is State.COMPLETE) for one in of_family]
+        epoch = fair_epoch(reached)
         grounds = (data.dataset.fingerprint, data.task_hash, tuned.split.hash)
         runs = []
-        for row, _, facts in mine:
-            value = files.best_shown(facts, epochs) if early else row.score
-            if math.isfinite(value):
+        for row, _, facts in of_family:
+            far = row.state is State.COMPLETE or (epoch and row.epochs >= epoch)
+            value = files.best_shown(facts, epoch) if epoch else row.score
+            if far and math.isfinite(value):
                 config = {name: row.config[name] for name in varied}
                 runs.append(Observation(row.id, row.family, config, grounds, value))
         bars = [
             plots.Bar(i.hyperparam, i.strength, i.finding, i.is_evident)
             for i in (ranked(runs, metric, {metric: way}) if runs else [])
         ]
-        when = f" at epoch {epochs}" if early else ""
-        title = f"{slot}: association with {metric}{when}, {len(runs)} trials of {searched.family}"
+        title = f"{slot}: association with {metric}, {len(runs)} of {len(of_family)} trials of "
+        title += searched.family
+        title += f",\nat epoch {epoch}, the last that enough of them reached" if epoch else ""
         return plots.importance_png(bars, title)
 
     def parallel() -> bytes:

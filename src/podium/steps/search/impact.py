@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from statistics import NormalDist, fmean
 from typing import Any
 
+import numpy as np
+
+from podium.arrays import Floats
 from podium.errors import NotFoundError, UsageError, suggest
 from podium.hashing import json_text
 from podium.ledger.record_reader import RecordReader
@@ -182,6 +185,35 @@ def ranked(
     return sorted(impacts_, key=lambda one: -one.strength)
 
 
+def fair_epoch(trials: Sequence[tuple[int, bool]]) -> int:
+    """Last epoch that at least half of some trials reached, and as many as a test needs.
+
+    A schedule leaves few trials at its last rung, and the first epoch says little.
+
+    Parameters
+    ----------
+    trials : sequence of (epochs, whether the trial is complete)
+        A complete trial counts as having reached every epoch, also where it stopped early.
+
+    Returns
+    -------
+    int
+        0: that many are complete, so their final scores are comparable.
+
+    Examples
+    --------
+    >>> fair_epoch([(1, False)] * 12 + [(2, False)] * 6 + [(4, False)] * 3 + [(12, True)] * 3)
+    2
+    >>> fair_epoch([(1, False), (12, True), (12, True)] * 4)
+    0
+    """
+    reached = sorted((math.inf if whole else epochs for epochs, whole in trials), reverse=True)
+    if not reached:
+        return 0
+    last = reached[min(len(reached), max(ENOUGH, math.ceil(len(reached) / 2))) - 1]
+    return 0 if math.isinf(last) else int(last)
+
+
 def _default_metric(project: Project, reader: RecordReader) -> str:
     slots = project.config.slots
     name = project.config.root_slot
@@ -281,9 +313,7 @@ def _rank_correlation(
     n = len(values)
     if why := _too_little(values, scores):
         return None, why
-    from scipy.stats import spearmanr
-
-    rho = float(spearmanr(values, scores).statistic)
+    rho = float(np.corrcoef(_ranks(values), _ranks(scores))[0, 1])
     correlation = f"rank correlation {rho:+.2f} over {n} runs"
     if abs(rho) * math.sqrt(n - 1) < NormalDist().inv_cdf(1 - level / 2):
         return rho, f"{correlation}: {CHANCE}"
@@ -304,10 +334,11 @@ def _between(
     if why := _too_little(named, scores):
         return None, why
     if n < 2 * k:
-        return None, f"too few runs ({n}) for {k} values"
-    from scipy.stats import chi2, rankdata
+        return None, f"too few runs: {n}, and {2 * k} are needed for {k} values"
+    # scipy.stats has it too, and takes longer to import than a report of 1,000 runs.
+    from scipy.special import chdtrc
 
-    ranks = rankdata(scores)
+    ranks = _ranks(scores)
     center = ranks.mean()
     between = 0.0
     for value in set(named):
@@ -316,13 +347,20 @@ def _between(
     eta = between / float(((ranks - center) ** 2).sum())
     share = f"eta squared {eta:.2f} over {n} runs with {k} values"
     # Kruskal and Wallis' test is this share times n - 1.
-    return eta, share if chi2.sf(eta * (n - 1), k - 1) < level else f"{share}: {CHANCE}"
+    return eta, share if chdtrc(k - 1, eta * (n - 1)) < level else f"{share}: {CHANCE}"
+
+
+def _ranks(values: Sequence[float]) -> Floats:
+    """Ranks from 1; equal values have the mean of theirs."""
+    _, place, count = np.unique(np.asarray(values, float), return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(count) - (count - 1) / 2)[place]
+    return ranks
 
 
 def _too_little(values: Sequence[Any], scores: Sequence[float]) -> str:
     """Why the association is undecidable; empty where it is not."""
     if len(values) < ENOUGH:
-        return f"too few runs ({len(values)})"
+        return f"too few runs: {len(values)}, and {ENOUGH} are needed"
     if len(set(values)) == 1:
         return f"one value only: {values[0]}"
     if len(set(scores)) == 1:
