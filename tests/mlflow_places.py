@@ -85,9 +85,9 @@ class Place:
 
 
 @contextmanager
-def served(store: str, folder: Path, seconds: float = 180) -> Iterator[str]:
+def served(store: str, folder: Path, seconds: float = 180, port: int = 0) -> Iterator[str]:
     """MLflow's own server on a store, whatever else it writes in a folder; yields its address."""
-    port = postgres.free_port()
+    port = port or postgres.free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1", "--backend-store-uri", store]
     command += ["--artifacts-destination", f"{folder}/kept"]
