@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import zlib
@@ -12,9 +13,11 @@ from podium.files import write_atomic
 from podium.steps.archive import bundle
 from podium.steps.archive.backup import backup
 from podium.steps.search.own import sweep_command
+from podium.steps.search.report import report
 from podium.steps.workspace.environment import capture
 from podium.steps.workspace.redact import REDACTED, redact
 from podium.steps.workspace.session import open_project
+from podium.steps.workspace.sync import sync
 from podium.tracker import HyperparamTracker
 from projects import query, small_project
 
@@ -85,8 +88,10 @@ def test_redaction_removes_secrets_and_leaves_code():
     assert redact(code) == code.replace(" def compute(view):\n", "\n", 1)
 
 
-def test_secrets_are_in_no_record_bundle_backup_log_or_file(tmp_path):
+@pytest.mark.filterwarnings("default")
+def test_secrets_are_in_no_record_bundle_backup_log_report_or_mlflow(tmp_path, empty_store):
     root = small_project(tmp_path / "small")
+    shutil.copy(empty_store, root)
     names = ("plugins/features/mine.py", "train.py", ".env", "other.py")
     write_atomic(root / ".gitignore", "podium.db*\n.podium\n")
     for name in names:
@@ -102,6 +107,9 @@ def test_secrets_are_in_no_record_bundle_backup_log_or_file(tmp_path):
         sweep_command(project, "python train.py .env", {"lr": [0.1, 0.2]}, "val_loss")
         backup(project, tmp_path / "b.tar")
         bundle.write(project, tmp_path / "bundle.tar")
+        report(project, "own/train")
+    with open_project(root, settings={"mlflow.enabled": True}) as project:
+        assert sync(project).is_whole
     with HyperparamTracker(root / "hyperparams" / "sweep_results.json") as tracker:
         tracker.log_run("toto", {}, {"val_loss": 1.0})
     [row] = query(
@@ -117,6 +125,7 @@ def test_secrets_are_in_no_record_bundle_backup_log_or_file(tmp_path):
     assert "other.py" not in diff
     assert "b/.env" not in diff
     files = [p for p in root.rglob("*") if p.is_file()]
+    assert {path.suffix for path in files} >= {".db", ".md", ".html", ".csv"}
     texts = [p.read_bytes() for p in files if p.relative_to(root).as_posix() not in names]
     blobs = query(root, "SELECT data FROM blob WHERE dtype = 'text'")
     texts += [zlib.decompress(row["data"]) for row in blobs]

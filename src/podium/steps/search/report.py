@@ -110,7 +110,8 @@ def report(project: Project, slot: str | None = None, out: str | Path | None = N
     ...     project.report("us4/D/return").sentence
     'us4/D/return: 24 runs; the best is lstm_20261121_170502, val_mse 0.003029'
     """
-    if project.config.slots:
+    # Slots of own code are on record alone.
+    if project.config.slots and not (slot or "").startswith("own/"):
         slot = project.default_slot(slot)
     moment = time.gmtime()
     text, page = _places(project, out, time.strftime("%Y%m%d_%H%M%S", moment))
