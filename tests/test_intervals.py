@@ -9,7 +9,7 @@ import pytest
 import scoringrules
 from mapie.regression import ConformalizedQuantileRegressor
 
-from podium import artifact
+from podium import artifact, registry
 from podium.decision import Result
 from podium.errors import DataError, UsageError
 from podium.gates import coverage
@@ -252,3 +252,43 @@ def test_without_a_calibration_the_gate_is_undecidable():
     made = coverage.judge(Case({"test": evidence}, None, coverage.LIMITS))
     assert made == (Result.UNDECIDABLE, made[1])
     assert "no validation part" in made[1]
+
+
+# The quantile head
+
+
+def test_a_network_with_the_quantile_loss_forecasts_its_levels(judged, tmp_path):
+    with open_project(judged) as project:
+        view = slot_data(project.config, SLOT).tuning
+    bars = np.arange(view.first_bar, view.last_labelled + 1)
+    cut = len(bars) * 3 // 4
+    train, validation = (Windows.of(view, part) for part in (bars[:cut], bars[cut + 5 :]))
+    family, told = registry.family("lstm"), []
+    usual = {**family.space(view).usual, "learning_rate": 0.01, "batch_size": 16}
+    config = {**usual, "layers": 1, "max_epochs": 15, "loss": "quantile"}
+    assert not family.space(view).problems(config)
+
+    def fit():
+        return registry.family("lstm").fit(
+            config, train, validation, seed=3, report=lambda epoch, scores: told.append(scores)
+        )
+
+    model = fit()
+    made = model.predict(validation)
+    assert (made.form, made.levels) == ("quantiles", LEVELS)
+    np.testing.assert_array_equal(made.outputs, fit().predict(validation).outputs)
+    best = told[model.epochs - 1]
+    truth = validation.truth()
+    losses = scoringrules.quantile_score(truth[:, None], made.outputs, np.array(LEVELS))
+    assert best["val_pinball"] == pytest.approx(losses.mean())
+    assert best["val_loss"] == pytest.approx(np.mean((truth - made.mean) ** 2))
+    assert 0 <= best["val_crossings"] <= 1
+    # It has learned spread: outcomes are outside the outer quantiles less often than inside.
+    inside = (made.outputs[:, 0] <= truth) & (truth <= made.outputs[:, -1])
+    assert 0.5 < inside.mean() < 1
+    model.save(tmp_path)
+    again = family.load(lambda name: (tmp_path / name).read_bytes())
+    np.testing.assert_array_equal(again.predict(validation).outputs, made.outputs)
+    # Its own quantiles are corrected like those of any other forecaster.
+    calibration = Calibration.of(made, truth, view.horizon)
+    assert covered(truth, calibration.quantiles(made), 90).mean() == pytest.approx(0.9, abs=0.02)

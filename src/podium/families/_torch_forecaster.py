@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from podium.arrays import Floats
+from podium.errors import UsageError
 from podium.families._base import Family, Model
 from podium.families._loop import Steps, TorchFamily, Training
 from podium.families._losses import Loss, loss_of
@@ -26,6 +27,7 @@ from podium.families._torch_state import written
 from podium.prediction import Prediction
 from podium.space import ConfigDict
 from podium.split import Windows
+from podium.stats import pinball
 from podium.view import View
 
 FILE = "model.pt"
@@ -55,15 +57,15 @@ class ScaledNetwork(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def read(self, windows: Tensor) -> Tensor:
-        """Scaled forecasts (B,) of scaled feature windows (B, L, F)."""
+        """Scaled forecasts (B,), or quantiles (B, Q), of scaled feature windows (B, L, F)."""
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Scaled forecasts (B,) of feature windows (B, L, F)."""
+        """Scaled forecasts of feature windows (B, L, F), see :meth:`read`."""
         windows = windows.to(self.feature_mean.device)
         return self.read((windows - self.feature_mean) / self.feature_std)
 
     def forecast(self, windows: Tensor) -> Tensor:
-        """Forecasts (B,) in the target's unit, on the CPU."""
+        """Forecasts (B,) or quantiles (B, Q) in the target's unit, on the CPU."""
         scaled: Tensor = self(windows)
         return (scaled * self.target_std + self.target_mean).cpu()
 
@@ -78,10 +80,17 @@ class ScaledNetwork(nn.Module, abc.ABC):
 
 
 class TorchModel(Model):
-    """A fitted network with its arguments."""
+    """A fitted network with its arguments, and the levels of its quantiles, if it has any."""
 
-    def __init__(self, network: ScaledNetwork, shape: dict[str, Any], epochs: int) -> None:
+    def __init__(
+        self,
+        network: ScaledNetwork,
+        shape: dict[str, Any],
+        epochs: int,
+        levels: tuple[float, ...] = (),
+    ) -> None:
         self.network, self.shape, self._epochs = network.eval(), shape, epochs
+        self.levels = levels
 
     @property
     def epochs(self) -> int:
@@ -95,13 +104,18 @@ class TorchModel(Model):
         return {name: getattr(self.network, name).tolist() for name in names}
 
     def predict(self, windows: Windows) -> Prediction:
-        """Forecasts of the windows."""
-        return Prediction.of(windows, above_level(windows, _forecasts(self.network, windows)))
+        """Forecasts of the windows; quantiles that cross are put in order."""
+        values = _forecasts(self.network, windows)
+        if not self.levels:
+            return Prediction.of(windows, above_level(windows, values))
+        columns = above_level(windows, np.sort(values, axis=1).T)
+        return Prediction.of_quantiles(windows, columns.T, self.levels)
 
     def save(self, folder: Path) -> None:
         """Write ``model.pt``, which ``torch.load`` opens without running code."""
         weights = self.network.state_dict()
         state = {"model_state_dict": weights, "shape": self.shape, "epochs": self._epochs}
+        state |= {"levels": list(self.levels)} if self.levels else {}
         (folder / FILE).write_bytes(written(state))
 
 
@@ -112,7 +126,15 @@ class _ForecastTraining(Training[Windows, Model]):
         self, family: TorchFamily[Any, Windows, Model]
     ) -> tuple[ScaledNetwork, Loss, Tensor]:
         train, criterion = self.parts[0], loss_of(str(self.config.get("loss", "mse")))
+        self.levels = tuple(getattr(criterion, "levels", ()))
         self.shape = family.shape(self.config, train.view.features.shape[2], criterion.outputs)
+        if criterion.outputs > 1 and self.shape.get("outputs") != criterion.outputs:
+            raise UsageError(
+                f"the loss '{self.config['loss']}' has {criterion.outputs} outputs, and the "
+                f"network of '{family.name}' has one",
+                "a network with the argument outputs",
+                f"return outputs=n_outputs from shape() of {family.name}",
+            )
         network: ScaledNetwork = family.network(**self.shape).to(self.device)
         network.fit_scales(train)
         truth = torch.from_numpy(truth_above_level(train).astype(np.float32)).to(self.device)
@@ -130,8 +152,13 @@ class _ForecastTraining(Training[Windows, Model]):
         variance = float(self.network.target_std) ** 2
         scores = {"train_loss": total / len(self.targets) * variance}
         for part in self.parts[1:]:
-            errors = truth_above_level(part) - _forecasts(self.network.eval(), part)
-            scores["val_loss"] = float(np.mean(errors**2))
+            truth, values = truth_above_level(part), _forecasts(self.network.eval(), part)
+            if self.levels:
+                ordered = np.sort(values, axis=1)
+                scores["val_pinball"] = float(pinball(truth, ordered, self.levels).mean())
+                scores["val_crossings"] = float((np.diff(values, axis=1) < 0).any(axis=1).mean())
+                values = ordered[:, self.levels.index(0.5)]
+            scores["val_loss"] = float(np.mean((truth - values) ** 2))
         return scores
 
     def contents(self) -> list[bytes]:
@@ -139,7 +166,7 @@ class _ForecastTraining(Training[Windows, Model]):
         return [array.tobytes() for array in arrays]
 
     def model(self) -> TorchModel:
-        return TorchModel(self.network, self.shape, self.best_epoch)
+        return TorchModel(self.network, self.shape, self.best_epoch, self.levels)
 
 
 class TorchForecaster(TorchFamily[View, Windows, Model], Family):
@@ -148,7 +175,10 @@ class TorchForecaster(TorchFamily[View, Windows, Model], Family):
     Its config has ``learning_rate``, ``weight_decay``, ``batch_size`` and ``max_epochs``, and the
     optional keys ``loss``, the loss of scaled forecasts from ``losses/`` (default ``mse``), and
     those of :class:`Training`. The best epoch has the smallest squared error; ``train_loss`` is the
-    mean loss times the target's variance.
+    mean loss times the target's variance. With the loss ``quantile`` the network has an output per
+    level of ``podium.intervals.LEVELS``, the point forecast is the median, and an epoch has
+    ``val_pinball`` and ``val_crossings``, the share of windows whose quantiles cross before they
+    are put in order.
 
     Attributes
     ----------
@@ -171,7 +201,7 @@ class TorchForecaster(TorchFamily[View, Windows, Model], Family):
         state = torch.load(io.BytesIO(read(FILE)), weights_only=True)
         network = self.network(**state["shape"])
         network.load_state_dict(state["model_state_dict"])
-        return TorchModel(network, state["shape"], state["epochs"])
+        return TorchModel(network, state["shape"], state["epochs"], tuple(state.get("levels", ())))
 
 
 def gather(windows: Windows, rows: Tensor) -> Tensor:
@@ -181,7 +211,7 @@ def gather(windows: Windows, rows: Tensor) -> Tensor:
 
 
 def _forecasts(network: ScaledNetwork, windows: Windows) -> Floats:
-    """Forecasts (N,) of all windows, relative to the target's level."""
+    """Forecasts (N,) or quantiles (N, Q) of all windows, relative to the target's level."""
     rows = torch.split(torch.arange(len(windows)), BATCH)
     with one_thread(), torch.inference_mode():
         parts = [network.forecast(gather(windows, some)) for some in rows]

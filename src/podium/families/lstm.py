@@ -13,18 +13,22 @@ from podium.space import Choice, ConfigDict, Float, Int, Space, Value
 from podium.trial import BUDGET
 from podium.view import View
 
+LOSSES = ("mse", "mae", "huber", "quantile")
+
 
 class Network(ScaledNetwork):
     """LSTM, then a linear layer on its last output."""
 
-    def __init__(self, n_features: int, units: int, layers: int, dropout: float) -> None:
+    def __init__(
+        self, n_features: int, units: int, layers: int, dropout: float, outputs: int = 1
+    ) -> None:
         super().__init__(n_features)
         self.lstm = nn.LSTM(n_features, units, layers, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(units, 1)
+        self.head = nn.Linear(units, outputs)
 
     def read(self, windows: Tensor) -> Tensor:
-        """Scaled forecasts (B,) of scaled feature windows (B, L, F)."""
+        """Scaled forecasts (B,), or quantiles (B, Q), of scaled feature windows (B, L, F)."""
         output, _ = self.lstm(windows)
         scaled: Tensor = self.head(self.dropout(output[:, -1])).squeeze(-1)
         return scaled
@@ -62,6 +66,7 @@ class LSTMFamily(TorchForecaster):
                 "layers": Int(1, 8),
                 # Not searched; optional in a config.
                 BF16: Int(0, 100_000),
+                "loss": Choice(LOSSES),
             },
         )
 
@@ -87,12 +92,12 @@ class LSTMFamily(TorchForecaster):
 
     def shape(self, config: ConfigDict, n_features: int, n_outputs: int) -> dict[str, Any]:
         """Sizes and dropout of the network."""
-        del n_outputs
         return {
             "n_features": n_features,
             "units": int(config["lstm_units"]),
             "layers": int(config["layers"]),
             "dropout": float(config["dropout"]),
+            **({"outputs": n_outputs} if n_outputs > 1 else {}),
         }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from podium.intervals import LEVELS
+
 
 class Quantile:
     """Mean pinball loss over samples and levels.
@@ -12,12 +14,12 @@ class Quantile:
     Parameters
     ----------
     levels : tuple of float in (0, 1)
-        Level of each output, in this order.
+        Level of each output, in this order. Default: those of calibrated intervals.
     """
 
     task = "forecast"
 
-    def __init__(self, levels: tuple[float, ...] = (0.1, 0.5, 0.9)) -> None:
+    def __init__(self, levels: tuple[float, ...] = LEVELS) -> None:
         self.levels = levels
 
     @property
