@@ -10,6 +10,7 @@ import scoringrules
 from mapie.regression import ConformalizedQuantileRegressor
 
 from podium import artifact, registry
+from podium.config import load
 from podium.decision import Result
 from podium.errors import DataError, UsageError
 from podium.gates import coverage
@@ -23,7 +24,9 @@ from podium.steps.serving.predict import MEMORY, predict
 from podium.steps.workspace import recorded
 from podium.steps.workspace.session import open_project
 from podium.tasks.forecast import view_of
-from projects import SLOT
+from podium.testing.series import bars
+from podium.view import View
+from projects import LENIENT, SLOT, run_project, small_project
 
 START = np.datetime64("2020-01-01", "s")
 
@@ -292,3 +295,70 @@ def test_a_network_with_the_quantile_loss_forecasts_its_levels(judged, tmp_path)
     # Its own quantiles are corrected like those of any other forecaster.
     calibration = Calibration.of(made, truth, view.horizon)
     assert covered(truth, calibration.quantiles(made), 90).mean() == pytest.approx(0.9, abs=0.02)
+
+
+# Paths
+
+
+def test_a_view_at_a_step_has_the_target_of_that_horizon_and_stays_blind():
+    dataset = bars(80)
+    for target in ("return", "volatility", "price"):
+        settings = {"features": ("log_return",), "target": target, "window": 4}
+        view = View.of(dataset, horizon=3, path=True, **settings)
+        for step in (1, 2, 3):
+            expected = View.of(dataset, horizon=step, **settings)
+            made = view.at_step(step)
+            known = np.isfinite(view.target)
+            np.testing.assert_allclose(made.target[known], expected.target[known])
+            np.testing.assert_allclose(made.past, expected.past)
+            assert np.isnan(made.target[~known]).all()
+            assert np.isnan(view.blind().at_step(step).target).all()
+        # A cut view does not know what its bars would tell of later ones.
+        assert np.isnan(view.until(40).at_step(1).target[37:]).all()
+
+
+def test_a_family_without_paths_is_fitted_for_each_step(tmp_path):
+    view = View.of(
+        bars(200), features=("log_return",), target="volatility", horizon=3, window=4, path=True
+    )
+    windows = Windows.of(view, np.arange(view.first_bar, view.last_labelled + 1))
+    alone = windows.at_step(3)
+    for name in ("naive", "drift", "seasonal_naive", "ridge", "har", "lstm"):
+        family, config = registry.family(name, path=True), None
+        space = family.space(view)
+        config = {**space.constants, **(space.usual or next(iter(space.grid())))}
+        config = {**config, "max_epochs": 1} if name == "lstm" else config
+        how = {"seed": 3, "report": lambda epoch, scores: None}
+        model = family.fit(config, windows, None, **how)
+        made = model.predict(windows.blind())
+        assert made.path.shape == (len(windows), 3)
+        usual = registry.family(name).fit(config, alone, None, **how)
+        np.testing.assert_array_equal(made.mean, usual.predict(alone.blind()).mean)
+        folder = tmp_path / name
+        folder.mkdir()
+        model.save(folder)
+        again = family.load(lambda file, folder=folder: (folder / file).read_bytes())
+        np.testing.assert_array_equal(again.predict(windows).path, made.path)
+
+
+@pytest.mark.slow
+def test_a_slot_with_a_path_forecasts_every_step_with_its_interval(tmp_path):
+    slots = {SLOT: {"path": True, "families": ["ridge"]}}
+    root = small_project(tmp_path / "p", slots=slots, policies=LENIENT)
+    run_project(root)
+    with open_project(root) as project:
+        [row] = project.reader.rows("candidates", slot=SLOT)
+        forecast = predict(project, candidate=row["id"])
+        test = recorded.evidence(project, row["id"])["test"]
+    rows = [made for made in forecast.rows() if made["ticker"] == "AAPL"]
+    assert [made["bars_ahead"] for made in rows] == [1, 2, 3, 4, 5]
+    assert all(made["low_90"] < made["high_90"] for made in rows)
+    for step in range(1, 5):
+        assert 0 < test.scalar(f"coverage_90:step_{step}") <= 1
+    assert test.scalar("coverage_90_low") <= test.scalar("coverage_90")
+
+
+def test_a_path_of_one_step_is_refused(tmp_path):
+    root = small_project(tmp_path / "p", slots={SLOT: {"path": True, "horizon": 1}})
+    with pytest.raises(UsageError, match="path = true and horizon 1"):
+        load(root)

@@ -730,7 +730,7 @@ def load_place(place: Place) -> Loaded:
     except (KeyError, TypeError):
         message = f"{place.folder / MANIFEST} does not name a family, its version and a task"
         raise DataError(message, "a manifest written by podium") from None
-    family = registry.family(name, task)
+    family = registry.family(name, task, path=bool(manifest["task"].get("path")))
     if version != family.VERSION:
         raise OtherVersionError(
             f"{place.folder} was written by version {version} of {family.name}",

@@ -388,6 +388,8 @@ def _check_slot(
     }.items():
         for member in members:
             reader.require_member(kind, member, where)
+    if slot.path and slot.horizon == 1:
+        reader.problems.add(f"{where} has path = true and horizon 1", "a horizon of 2 or more")
     for key in ("test_from", "test_to"):
         text = getattr(slot, key)
         is_set = reader.origins[f"slots.{name}.{key}"] != "default"

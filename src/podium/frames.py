@@ -57,6 +57,7 @@ def view_of_frame(
         target=section.target,
         horizon=section.horizon,
         window=section.window,
+        path=section.path,
     )
 
 

@@ -197,7 +197,7 @@ class Calibration:
 
 def write(folder: Path, prediction: Prediction, windows: Windows) -> None:
     """Write the calibration from a model's validation part into its folder, if there is one."""
-    made = Calibration.of(prediction, windows.truth(), windows.view.horizon)
+    made = Calibration.of(prediction, windows.outcomes(), windows.view.horizon)
     if made is not None:
         (folder / FILE).write_bytes(made.to_bytes())
 

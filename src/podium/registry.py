@@ -140,7 +140,7 @@ def task_of(metric: str) -> str:
     return str(constant("metrics", metric, "TASK") or "forecast")
 
 
-def family(name: str, task: str = "forecast", *, device: str = "") -> Any:
+def family(name: str, task: str = "forecast", *, device: str = "", path: bool = False) -> Any:
     """A new object of the family of that name for a task.
 
     Parameters
@@ -150,6 +150,8 @@ def family(name: str, task: str = "forecast", *, device: str = "") -> Any:
         The task's ``ROLE`` is the class's name: ``FAMILY`` forecasts, ``CLASSIFIER`` classifies.
     device : str
         Device of ``fit``; default: the CPU.
+    path : bool
+        Whether its models forecast every horizon up to the slot's, not that alone.
 
     Returns
     -------
@@ -166,6 +168,9 @@ def family(name: str, task: str = "forecast", *, device: str = "") -> Any:
         plugin.set_version(made, name)
     if device:
         made.device = device
+    if path and not made.paths:
+        # By name, like members: families are in a later layer.
+        return import_module(f"{__package__}.families._paths").PathFamily(made)
     return made
 
 

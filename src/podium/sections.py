@@ -205,6 +205,7 @@ class SlotSection:
     test_to: str = ""
     task: str = "forecast"
     window: int = _setting(40, check=_at_least(2))
+    path: bool = False
     families: tuple[str, ...] = _setting(("lstm",), check=_some("family"))
     # In addition to those of the task.
     baselines: tuple[str, ...] = ()

@@ -63,6 +63,17 @@ class Windows:
         """Targets of the rows, (n,) float; NaN where unknown."""
         return self.view.target[self.at[rows], self.item[rows]]
 
+    def at_step(self, step: int) -> Windows:
+        """The same windows with the target ``step`` bars ahead."""
+        return Windows(self.view.at_step(step), self.item, self.at)
+
+    def outcomes(self) -> Floats:
+        """Targets (N,), or for paths (N, H) of every step; NaN where unknown."""
+        if not self.view.path:
+            return self.truth()
+        steps = range(1, self.view.horizon + 1)
+        return np.stack([self.at_step(step).truth() for step in steps], axis=1)
+
     def labelled(self) -> Windows:
         """The windows with a known label; all of them if every ticker has every bar."""
         if self.view.members is None:

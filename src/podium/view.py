@@ -54,6 +54,8 @@ class View:
         Where a ticker can be decided on; None: everywhere, and every ticker has every bar.
     last_bars : (S,) int, optional
         Number of each ticker's last bar; None: every ticker has every bar.
+    path : bool
+        Whether forecasts are of every horizon from 1 bar to ``horizon``.
     """
 
     tickers: tuple[str, ...]
@@ -71,10 +73,18 @@ class View:
     ranges: Floats | None = None
     members: Mask | None = None
     last_bars: Ints | None = None
+    path: bool = False
 
     @classmethod
     def of(
-        cls, dataset: Dataset, *, features: Sequence[str], target: str, horizon: int, window: int
+        cls,
+        dataset: Dataset,
+        *,
+        features: Sequence[str],
+        target: str,
+        horizon: int,
+        window: int,
+        path: bool = False,
     ) -> View:
         """View of a dataset with features and a target, named as in podium.toml.
 
@@ -134,6 +144,7 @@ class View:
             ranges=_ranges(dataset),
             members=dataset.members,
             last_bars=None if dataset.members is None else dataset.last_bars,
+            path=path,
         )
 
     def __len__(self) -> int:
@@ -243,6 +254,21 @@ class View:
             members=None if self.members is None else self.members[:stop],
             last_bars=None if self.last_bars is None else np.minimum(self.last_bars, stop - 1),
         )
+
+    def at_step(self, step: int) -> View:
+        """The same view with the target ``step`` bars ahead, for decisions with a known target.
+
+        Targets are unknown where this view's are, so that a blind view stays blind.
+        """
+        if step == self.horizon:
+            return replace(self, path=False)
+        past = self.aggregate(trailing_mean(self.increments, step), step)
+        if self.level is not None:
+            past[step:] += self.level[:-step]
+        target = np.full_like(past, np.nan)
+        target[:-step] = past[step:]
+        target[~np.isfinite(self.target)] = np.nan
+        return replace(self, target=target, past=past, horizon=step, path=False)
 
     def blind(self) -> View:
         """The same view without targets, as input for predictions."""

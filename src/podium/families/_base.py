@@ -294,6 +294,8 @@ class Family(AnyFamily[View, Windows, Model]):
     task = "forecast"
     # Whether a ticker's forecast uses only its own bars, so that tickers may be left out.
     each_alone: bool = False
+    # Whether models forecast paths where the view has ``path``; others are fitted for each step.
+    paths: bool = False
 
 
 class Classifier(AnyFamily[Sequences, Subset, ClassModel]):

@@ -83,7 +83,8 @@ class Runner(abc.ABC):
 
 def family_of(job: Job, device: str = "") -> Any:
     """Return a new object of the job's family, on ``device`` or else the job's device."""
-    return registry.family(job.family, job.task, device=device or job.device)
+    path = bool(getattr(job.view, "path", False))
+    return registry.family(job.family, job.task, device=device or job.device, path=path)
 
 
 def batch_size(job: Job, device: str = "") -> int:

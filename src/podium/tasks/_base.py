@@ -137,7 +137,7 @@ class TaskData(abc.ABC):
 
     def family(self, name: str) -> Any:
         """A new object of a family for this task."""
-        return registry.family(name, self.section.task)
+        return registry.family(name, self.section.task, path=self.section.path)
 
     def version(self, family: str) -> int:
         """VERSION of a family."""

@@ -31,7 +31,7 @@ ROLE = "FAMILY"
 USUAL = {"families": ("lstm",), "metric": "mse", "policy": "forecast"}
 HOLDS = "bars"
 NEEDS = ("target", "horizon", "features", "test_from")
-TAKES = ("test_to", "window", "signal", "baselines")
+TAKES = ("test_to", "window", "path", "signal", "baselines")
 STAGES = (
     "tune",
     "extend",
@@ -107,6 +107,9 @@ class ForecastTask(SlotTask):
             raise DataError(found, f"at least {needed}", fix)
         view = view_of(samples.slice(0, stop), section)
         data = SlotData(slot, section, samples, view, start)
+        if section.path and view.members is not None:
+            found = f"slot {slot} has path = true and a dataset with align = 'union'"
+            raise DataError(found, "bars of tickers that all have every bar", "set path = false")
         if view.members is not None and not len(data.test_windows):
             found = f"slot {slot}: no member has a full window and a label in the test from "
             found += section.test_from
@@ -359,6 +362,7 @@ def task_spec(section: SlotSection) -> dict[str, Any]:
         "target": section.target,
         "horizon": section.horizon,
         "window": section.window,
+        **({"path": True} if section.path else {}),
         "versions": versions,
     }
 
@@ -371,6 +375,7 @@ def view_of(dataset: Dataset, section: SlotSection) -> View:
         target=section.target,
         horizon=section.horizon,
         window=section.window,
+        path=section.path,
     )
 
 

@@ -150,7 +150,7 @@ class FinalTraining:
             if isinstance(self.data, SlotData) and all(isinstance(p, Prediction) for p in made):
                 _, windows = self.split.folds[fits[0].task.fold].windows(self.data.tuning)
                 mean = Prediction.averaged([p for p in made if isinstance(p, Prediction)])
-                calibration = Calibration.of(mean, windows.truth(), windows.view.horizon)
+                calibration = Calibration.of(mean, windows.outcomes(), windows.view.horizon)
                 if calibration is not None:
                     files[f"{checkpoint}/{INTERVALS}"] = calibration.to_bytes()
         return files

@@ -183,7 +183,7 @@ def _forecasts(
     starts = _starts(entry.data, settings)
     # Workers get no bar after the last refit.
     data = replace(entry.data, train_stop=starts[-1])
-    family = registry.family(candidate.family)
+    family = registry.family(candidate.family, path=data.section.path)
     # A grid's model has its best epoch, and a refit has no validation part to choose one.
     epochs = int(model.manifest["epochs"]) or int(candidate.config.get(BUDGET, 0))
     config = with_epochs(candidate.config, epochs)

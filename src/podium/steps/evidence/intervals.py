@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def calibration_of(reference: Configured, data: SlotData, fraction: float) -> Ca
     train, validation = data.held_out(fraction).folds[0].windows(data.tuning)
     model = baselines.fit(reference, train)
     forecast = model.predict(validation.blind())
-    return Calibration.of(forecast, validation.truth(), data.horizon)
+    return Calibration.of(forecast, validation.outcomes(), data.horizon)
 
 
 def scalars(
@@ -42,28 +42,50 @@ def scalars(
     -------
     dict
         ``coverage_80``, ``width_80``, ``coverage_80_adaptive`` and so on, ``pinball``, ``crps``,
-        ``wql`` and ``mase``, with ``_low`` and ``_high`` where they have an interval. Empty
-        without a calibration.
+        ``wql`` and ``mase``, with ``_low`` and ``_high`` where they have an interval. The earlier
+        steps of a path are ``crps:step_1`` and so on. Empty without a calibration.
     """
     if calibration is None:
         return {}
-    truth = decisions.truth()
-    known = np.isfinite(truth)
-    periods = decisions.at[known]
-
-    def scored(quantiles: Floats) -> Mapping[str, Score]:
-        levels = calibration.levels
-        return interval_scores(
-            truth[known], quantiles[known], levels, periods, INTERVALS, horizon=data.horizon
+    truth = decisions.outcomes()
+    fixed = calibration.quantiles(forecast)
+    adaptive, _ = calibration.adaptive(forecast, truth)
+    # The last axis is that of levels, the one before it that of steps.
+    columns = (part.reshape(len(decisions), forecast.steps, -1) for part in (fixed, adaptive))
+    fixed, adaptive = columns
+    truth, means = (part.reshape(len(decisions), -1) for part in (truth, forecast.path))
+    scores: dict[str, Scalar] = {}
+    for n, step in enumerate(calibration.steps):
+        known = np.isfinite(truth[:, n])
+        made = _step(
+            data,
+            decisions.take(known),
+            step,
+            (truth[known, n], means[known, n], fixed[known, n], adaptive[known, n]),
+            calibration.levels,
         )
+        end = "" if step == data.horizon else f":step_{step}"
+        scores |= {f"{name}{end}": scalar for name, scalar in made.items()}
+    return scores
 
-    fixed = dict(scored(calibration.quantiles(forecast)))
-    adaptive = scored(calibration.adaptive(forecast, truth)[0])
-    scale = _naive_error(data)
+
+def _step(
+    data: SlotData,
+    windows: Windows,
+    step: int,
+    columns: tuple[Floats, Floats, Floats, Floats],
+    levels: Sequence[float],
+) -> dict[str, Scalar]:
+    """Scores of one horizon from outcomes, forecasts, and fixed and adaptive quantiles."""
+    truth, means, quantiles, adapted = columns
+
+    def scored(rows: Floats) -> dict[str, Score]:
+        return interval_scores(truth, rows, levels, windows.at, INTERVALS, horizon=step)
+
+    fixed, adaptive = scored(quantiles), scored(adapted)
+    scale = _naive_error(data, step)
     if scale > 0:
-        fixed["mase"] = mean_absolute_scaled_error(
-            truth[known], forecast.mean[known], scale, periods, horizon=data.horizon
-        )
+        fixed["mase"] = mean_absolute_scaled_error(truth, means, scale, windows.at, horizon=step)
     values = {name: score.value for name, score in fixed.items()}
     for name in BOUNDED:
         if name in fixed:
@@ -85,8 +107,8 @@ def _unit(name: str, data: SlotData) -> str:
     return str(registry.load("targets", data.section.target).UNIT)
 
 
-def _naive_error(data: SlotData) -> float:
-    """Mean absolute error of the last value before the test."""
-    windows = baselines.labelled(data.tuning)
-    past = data.tuning.past[windows.at, windows.item]
+def _naive_error(data: SlotData, step: int) -> float:
+    """Mean absolute error of the last value before the test, a number of bars ahead."""
+    windows = baselines.labelled(data.tuning).at_step(step)
+    past = windows.view.past[windows.at, windows.item]
     return float(np.mean(np.abs(windows.truth() - past)))

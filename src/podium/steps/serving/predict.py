@@ -70,21 +70,33 @@ class Forecast(Answer):
         """Number, target, unit and newest bar of the forecasts, and the model."""
         count, newest = len(self.prediction), without_midnight(self.prediction.decided_at.max())
         bars = "bar" if self.horizon == 1 else f"{self.horizon} bars"
+        bars = f"1 to {bars}" if self.prediction.is_path else bars
         return (
             f"{counted(count, 'forecast')} of {self.target} over the next {bars} ({self.unit}), "
             f"decided at {newest} by {self.rule}"
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a forecast with its intervals; one of volatility is in per cent a year too."""
-        made = self.prediction
+        """One row a forecast with its intervals; one of volatility is in per cent a year too.
+
+        A path has a row for each step, with its number of bars as ``bars_ahead``.
+        """
+        made, steps = self.prediction, self.prediction.steps
+        items, moments = (np.repeat(part, steps) for part in (made.item, made.decided_at))
         rows: list[dict[str, Any]] = [
-            {"ticker": str(item), "decided_at": str(at), "forecast": float(mean)}
-            for item, at, mean in zip(made.item, made.decided_at, made.mean, strict=True)
+            {
+                "ticker": str(item),
+                "decided_at": str(at),
+                **({"bars_ahead": n % steps + 1} if made.is_path else {}),
+                "forecast": value,
+            }
+            for n, (item, at, value) in enumerate(
+                zip(items, moments, made.path.ravel().tolist(), strict=True)
+            )
         ]
         if self.quantiles is not None:
-            last = self.quantiles.reshape(len(rows), -1, len(LEVELS))[:, -1]
-            for row, values in zip(rows, last.tolist(), strict=True):
+            quantiles = self.quantiles.reshape(len(rows), len(LEVELS))
+            for row, values in zip(rows, quantiles.tolist(), strict=True):
                 for nominal, bounds in INTERVALS.items():
                     low, high = (values[LEVELS.index(level)] for level in bounds)
                     row |= {f"low_{nominal}": low, f"high_{nominal}": high}
@@ -180,7 +192,7 @@ def _quantiles(model: LoadedModel, windows: Windows, prediction: Prediction) -> 
     start = max(trained, view.first_bar, min(first, len(view) - MEMORY))
     later = Windows.of(view, np.arange(start, len(view), dtype=np.int64))
     if len(later):
-        adaptive, _ = model.calibration.adaptive(model.predict(later), later.truth())
+        adaptive, _ = model.calibration.adaptive(model.predict(later), later.outcomes())
         quantiles[windows.at >= start] = adaptive[later.at >= first]
     return quantiles
 

@@ -185,7 +185,8 @@ def fit(one: Configured, train: Any, task: str = "forecast") -> Any:
     -------
     Model or ClassModel
     """
-    family = registry.family(one.family, task)
+    path = isinstance(train, Windows) and train.view.path
+    family = registry.family(one.family, task, path=path)
     return family.fit(one.config, train, None, seed=0, report=lambda epoch, scores: None)
 
 
