@@ -1,8 +1,6 @@
 """Searches on the record: widened, exhausted, in phases, by any number of jobs, after any kill."""
 
 import json
-import shlex
-from pathlib import Path
 
 import pytest
 
@@ -537,29 +535,6 @@ def test_a_refinement_goes_to_the_best_family_with_untried_configs(root, capsys)
         alone = sweep(project, SLOT, families=["har"], refine=True)
     assert modes_of(alone) == ["sweep/priority"]
     assert trained(root) == count
-
-
-@pytest.mark.slow
-def test_the_ways_to_go_about_a_sweep_run_as_they_are_written_down(tmp_path, monkeypatch, capsys):
-    text = (Path(__file__).parent.parent / "docs" / "search.md").read_text()
-    _, _, text = text.partition("### Three ways")
-    code = text.partition("```bash\n")[2].partition("```")[0]
-    ways = [way.splitlines() for way in code.strip().split("\n\n")]
-    assert len(ways) == 3
-    for number, (said, *lines) in enumerate(ways):
-        assert said.startswith("# ")
-        families = {"slots": {SLOT: {"families": [quick.NAME, "brisk"]}}}
-        root = project_in(tmp_path / str(number), **families)
-        monkeypatch.chdir(root)
-        so_far = 0
-        for line in lines:
-            program, *words = shlex.split(line, comments=True)
-            assert program == "podium"
-            assert run(words) == 0, capsys.readouterr().err
-            if words[0] != "list":
-                [now] = query(root, "SELECT count(*) AS n FROM trial")
-                assert now["n"] > so_far, line
-                so_far = now["n"]
 
 
 def test_what_the_project_or_a_flag_sets_has_no_other_value_in_a_sweep(root):

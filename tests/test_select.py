@@ -86,7 +86,6 @@ def test_the_path_is_printed_alone_and_opens_the_model(root, capsys):
     model = podium.load_model(path)
     best = selected(root, model="ridge").best
     assert (model.manifest["family"], model.manifest["config"]) == ("ridge", best.hyperparams)
-    # The model of the file is of another run since then.
     shown(capsys, "--metric", "val_mae", "--export-path", "--json")
     assert podium.load_model((root / FILE).read_text()).manifest["family"] == "naive"
 
@@ -182,7 +181,7 @@ def test_logged_runs_are_ranked_in_the_direction_of_their_metric(tmp_path, monke
             tracker.log_run("toto", {"patch_size": size}, metrics, checkpoint_path=path)
         plugin.parent.mkdir(parents=True)
         plugin.write_text('DIRECTION = "max"\n')
-        # The older script has its files where it wants them.
+        # The name implies no direction; the metric's file has one.
         assert tracker.get_best_model("val_zest").hyperparams == {"patch_size": 8}
     out, _ = shown(capsys, "--metric", "val_zest", "--export-path")
     assert out == f"{weights}\n"
