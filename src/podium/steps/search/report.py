@@ -19,6 +19,7 @@ from podium.index import Index
 from podium.ledger import run_models, runs, trial_facts
 from podium.ledger.record_reader import RecordReader
 from podium.ledger.runs import Observation, SearchedTrial
+from podium.own import TASK
 from podium.record import Record, finite, lower_is_better, nan_if_null
 from podium.render import sweep_report as pages
 from podium.render.answer import Answer, differing
@@ -111,9 +112,7 @@ def report(project: Project, slot: str | None = None, out: str | Path | None = N
     ...     project.report("us4/D/return").sentence
     'us4/D/return: 24 runs; the best is lstm_20261121_170502, val_mse 0.003029'
     """
-    # Slots of own code are on record alone.
-    if project.config.slots and not (slot or "").startswith("own/"):
-        slot = project.default_slot(slot)
+    slot = slot_of_runs(project, slot) or None
     moment = time.gmtime()
     text, page = _places(project, out, time.strftime("%Y%m%d_%H%M%S", moment))
     content = replace(
@@ -195,6 +194,19 @@ def _units(project: Project, slot: str, index: NDArray[Any]) -> NDArray[Any]:
     from podium.steps.data.sequences import task_data
 
     return task_data(project.config, slot, say=project.reporter.say).units(index)
+
+
+def slot_of_runs(project: Project, name: str | None) -> str:
+    """Slot of a name, which may be that of own code; empty in a project without slots.
+
+    Slots of own code are on record alone.
+    """
+    reader = project.reader
+    if name and name not in project.config.slots and reader.exists:
+        studies = reader.select("study", "slot", slot=[name, f"{TASK}/{name}"])
+        if studies:
+            return str(studies[0]["slot"])
+    return project.default_slot(name) if project.config.slots or name else ""
 
 
 def no_runs(reader: RecordReader, slot: str | None) -> NotFoundError:

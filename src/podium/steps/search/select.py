@@ -15,14 +15,13 @@ from podium.ledger import run_ranking, runs
 from podium.ledger.record_reader import RecordReader
 from podium.ledger.runs import Among
 from podium.manifest import read_checked
-from podium.own import TASK
 from podium.record import Record, finite_or_none, part_of
 from podium.render.answer import Answer, differing
 from podium.render.blocks import short
 from podium.render.table import counted, number
 from podium.resolve import find_model
 from podium.steps.search.impact import USUAL
-from podium.steps.search.report import FOLDER, no_runs
+from podium.steps.search.report import FOLDER, no_runs, slot_of_runs
 from podium.steps.workspace.project import Project
 
 FILE = f"{FOLDER}/best_model_path.txt"
@@ -173,7 +172,7 @@ def select(
     if top_k < 1:
         raise UsageError(f"top_k is {top_k}", "a number of runs, at least 1")
     config, reader = project.config, project.reader
-    slot = _slot(project, reader, slot)
+    slot = slot_of_runs(project, slot)
     if not reader.exists:
         raise no_runs(reader, slot)
     metric = metric or _default_metric(project, reader, slot)
@@ -241,15 +240,6 @@ def export(project: Project, selection: Selection, rank: int = 1) -> Path:
         # Without a line break, so that its text is the path.
         write_atomic(target, str(path))
     return path
-
-
-def _slot(project: Project, reader: RecordReader, name: str | None) -> str:
-    """Slot of a name, which may be that of own code; empty in a project without slots."""
-    if name and name not in project.config.slots and reader.exists:
-        studies = reader.select("study", "slot", slot=[name, f"{TASK}/{name}"])
-        if studies:
-            return str(studies[0]["slot"])
-    return project.default_slot(name) if project.config.slots or name else ""
 
 
 def _default_metric(project: Project, reader: RecordReader, slot: str) -> str:
