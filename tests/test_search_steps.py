@@ -4,15 +4,18 @@ import json
 
 import pytest
 
+import classes
 import projects
 import quick
 from looped import rest_slow
+from podium import registry
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
 from podium.space import Choice, Float, Int, Space
 from podium.steps.search.extend import extend
 from podium.steps.search.focus import focused
 from podium.steps.search.grid import grid
+from podium.steps.search.select import select
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import baselines
@@ -535,6 +538,27 @@ def test_a_refinement_goes_to_the_best_family_with_untried_configs(root, capsys)
         alone = sweep(project, SLOT, families=["har"], refine=True)
     assert modes_of(alone) == ["sweep/priority"]
     assert trained(root) == count
+
+
+@pytest.mark.slow
+def test_every_family_is_swept_and_refined_and_the_same_sweep_again_trains_nothing(tmp_path):
+    roots = {
+        "forecast": projects.small_project(tmp_path / "bars"),
+        "classify": classes.project(tmp_path / "samples"),
+    }
+    for task, root in roots.items():
+        known = registry.families_of(task)
+        assert {"forecast": "lstm", "classify": "bilstm"}[task] in known
+        for family in known:
+            with open_project(root) as project:
+                found = sweep(project, families=[family], mode="full", max_runs=6, refine=True)
+                assert {row.family for row in found.trials} == {family}
+                [before] = query(root, "SELECT count(*) AS n FROM trial")
+                again = sweep(project, families=[family], mode="full", max_runs=6, refine=True)
+                [after] = query(root, "SELECT count(*) AS n FROM trial")
+                selection = select(project, model=family)
+            assert (len(again.trials), after) == (len(found.trials), before)
+            assert selection.path_of(selection.best) is not None
 
 
 def test_what_the_project_or_a_flag_sets_has_no_other_value_in_a_sweep(root):
