@@ -213,6 +213,11 @@ def two_slots(ladder, tmp_path):
     return promoted(ladder, tmp_path, **TWO_SLOTS)
 
 
+def small(ladder, tmp_path):
+    """A small project without trials."""
+    return ladder.copy(tmp_path / "demo", "made", space={"lstm": {"batch_size": [256]}})
+
+
 def old_project(ladder, tmp_path):
     """Folder of an older system with its log, its study and its MLflow store."""
     root = tmp_path / "old"
@@ -233,6 +238,7 @@ PAGES = {
     "README.md": two_slots, "docs/pipeline.md": promoted, "docs/promotion.md": promoted,
     "docs/live.md": promoted, "docs/cli.md": promoted, "docs/record.md": promoted,
     "docs/migrating.md": old_project, "docs/own-code.md": empty, "docs/classification.md": empty,
+    "docs/sweeps.md": small,
 }  # fmt: skip
 
 

@@ -1,18 +1,21 @@
 """Searches on the record: widened, exhausted, in phases, by any number of jobs, after any kill."""
 
 import json
-import shlex
-from pathlib import Path
 
 import pytest
 
+import classes
 import projects
 import quick
 from looped import rest_slow
+from podium import registry
 from podium.cli.main import run
 from podium.errors import NotFoundError, UsageError
+from podium.space import Choice, Float, Int, Space
 from podium.steps.search.extend import extend
+from podium.steps.search.focus import focused
 from podium.steps.search.grid import grid
+from podium.steps.search.select import select
 from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune, tuned
 from podium.steps.trials import baselines
@@ -473,40 +476,89 @@ def test_a_sweep_takes_no_more_runs_than_it_may(root):
     assert [row.id for row in swept(root, "full").trials][:5] == [row.id for row in found.trials]
 
 
-def test_a_sweep_refines_the_best_in_small_steps(root):
+def test_a_refinement_searches_between_the_neighbours_of_the_best_configs(root):
+    configure(root, quick_settings({"factor": [0.6, 0.8, 1.0, 1.2]}))
+    coarse = sorted(swept(root, "full").trials, key=lambda row: row.score)
     configure(root, quick_settings(generation=8))
-    coarse = swept(root, "quick")
-    found = swept(root, "quick", refine=True)
-    fine = found.trials[2:]
-    assert modes_of(found)[2:] == ["sweep/refine"] * 8
-    assert all(abs(row.config["factor"] - coarse.best.config["factor"]) < 0.7 for row in fine)
-    assert len({row.config_hash for row in fine}) == 8
-    assert found.best.score <= coarse.best.score
-    again = swept(root, "quick", refine=True)
+    found = swept(root, "priority", refine=True)
+    fine = [row for row in found.trials if row.phase == "sweep/refine"]
+    assert len(fine) == 8
+    # A quarter of the 16 configs.
+    best = coarse[:4]
+    assert {row.config["level"] for row in fine} <= {row.config["level"] for row in best}
+    low, *_, high = sorted(row.config["factor"] for row in best)
+    assert all(low - 0.15 <= row.config["factor"] <= high + 0.15 for row in fine)
+    assert min(row.score for row in fine) < coarse[0].score
+    [receipt] = query(root, "SELECT outputs FROM receipt WHERE step = 'refine'")
+    focus = json.loads(receipt["outputs"])
+    assert (focus["family"], focus["trials"]) == (quick.NAME, 16)
+    assert focus["best"] == [row.id for row in best]
+    count = trained(root)
+    again = swept(root, "priority", refine=True)
     assert [row.id for row in again.trials] == [row.id for row in found.trials]
+    assert trained(root) == count
+
+
+def test_a_refinement_uses_the_runs_that_are_left_and_stays_around_the_best(root):
+    found = swept(root, "full", max_runs=20, refine=True)
+    assert modes_of(found).count("sweep/refine") == 8
+    fine = [row.config for row in found.trials if row.phase == "sweep/refine"]
+    best = sorted(found.trials[:12], key=lambda row: row.score)[:3]
+    assert {config["level"] for config in fine} <= {row.config["level"] for row in best}
+
+
+def test_a_refinement_keeps_the_constants_of_the_best_config():
+    space = Space(
+        {"lr": Float(1e-4, 1e-2, log=True), "units": Choice((16, 32, 64)), "layers": Int(1, 5)},
+        {"loss": "mse"},
+        {"loss": Choice(("mse", "huber"))},
+    )
+    configs = [
+        {"lr": lr, "units": units, "layers": 3, "loss": loss}
+        for lr, units, loss in [(1e-3, 16, "huber"), (1e-3, 32, "huber"), (1e-2, 64, "mse")]
+    ]
+    near = focused(space, configs[:2], configs)
+    assert near.constants == {"loss": "huber"}
+    assert near.parameters["units"] == Choice((16, 32))
+    # Half way to 0.01 on the logarithmic scale; no lower one was tried.
+    assert near.parameters["lr"].high == pytest.approx(10**-2.5)
+    assert near.parameters["lr"].low == pytest.approx(10 ** -(3 + 0.15 * 2))
+    assert near.parameters["layers"] == Int(2, 4)
+    assert near.contains(configs[0])
+    # A value that the family lists beyond the searched range stays in the focus.
+    [outside] = [{**configs[0], "lr": 0.05}]
+    assert focused(space, [outside], configs).contains(outside)
+
+
+def test_a_refinement_goes_to_the_best_family_with_untried_configs(root, capsys):
+    with open_project(root) as project:
+        found = sweep(project, SLOT, "quick", families=["har", quick.NAME], refine=True)
+        assert {row.family for row in found.trials if row.phase == "sweep/refine"} == {quick.NAME}
+        count = trained(root)
+        alone = sweep(project, SLOT, families=["har"], refine=True)
+    assert modes_of(alone) == ["sweep/priority"]
+    assert trained(root) == count
 
 
 @pytest.mark.slow
-def test_the_ways_to_go_about_a_sweep_run_as_they_are_written_down(tmp_path, monkeypatch, capsys):
-    text = (Path(__file__).parent.parent / "docs" / "search.md").read_text()
-    _, _, text = text.partition("### Three ways")
-    code = text.partition("```bash\n")[2].partition("```")[0]
-    ways = [way.splitlines() for way in code.strip().split("\n\n")]
-    assert len(ways) == 3
-    for number, (said, *lines) in enumerate(ways):
-        assert said.startswith("# ")
-        families = {"slots": {SLOT: {"families": [quick.NAME, "brisk"]}}}
-        root = project_in(tmp_path / str(number), **families)
-        monkeypatch.chdir(root)
-        so_far = 0
-        for line in lines:
-            program, *words = shlex.split(line, comments=True)
-            assert program == "podium"
-            assert run(words) == 0, capsys.readouterr().err
-            if words[0] != "list":
-                [now] = query(root, "SELECT count(*) AS n FROM trial")
-                assert now["n"] > so_far, line
-                so_far = now["n"]
+def test_every_family_is_swept_and_refined_and_the_same_sweep_again_trains_nothing(tmp_path):
+    roots = {
+        "forecast": projects.small_project(tmp_path / "bars"),
+        "classify": classes.project(tmp_path / "samples"),
+    }
+    for task, root in roots.items():
+        known = registry.families_of(task)
+        assert {"forecast": "lstm", "classify": "bilstm"}[task] in known
+        for family in known:
+            with open_project(root) as project:
+                found = sweep(project, families=[family], mode="full", max_runs=6, refine=True)
+                assert {row.family for row in found.trials} == {family}
+                [before] = query(root, "SELECT count(*) AS n FROM trial")
+                again = sweep(project, families=[family], mode="full", max_runs=6, refine=True)
+                [after] = query(root, "SELECT count(*) AS n FROM trial")
+                selection = select(project, model=family)
+            assert (len(again.trials), after) == (len(found.trials), before)
+            assert selection.path_of(selection.best) is not None
 
 
 def test_what_the_project_or_a_flag_sets_has_no_other_value_in_a_sweep(root):

@@ -34,6 +34,7 @@ OTHER_SHAPE = {
     "export": "--to and --bundle write what it returns",
     "compare": "--all is a matter of printing",
     "import": "options of one importer are `options`",
+    "select": "--interactive is of terminals",
     "sync": "--check is podium.steps.workspace.sync.check",
 }
 

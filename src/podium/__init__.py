@@ -25,7 +25,7 @@ _NAMES = {
 _VERBS = (
     "analyze", "backtest", "backup", "check", "classify", "compare", "evaluate", "export", "extend",
     "finalize", "grid", "impact", "import_", "leak", "note", "predict", "promote", "refresh",
-    "reproduce", "rollback", "run", "shadow", "sign", "store_forecasts", "sweep", "sync",
+    "reproduce", "rollback", "run", "select", "shadow", "sign", "store_forecasts", "sweep", "sync",
     "train", "tune",
 )  # fmt: skip
 __all__ = ["__version__", *_NAMES, *_VERBS]

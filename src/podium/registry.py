@@ -174,6 +174,22 @@ def family(name: str, task: str = "forecast", *, device: str = "", path: bool = 
     return made
 
 
+def families_of(task: str) -> list[str]:
+    """Names of the families for a task; those of plugins that cannot be loaded are left out.
+
+    Examples
+    --------
+    >>> "har" in families_of("forecast"), "har" in families_of("classify")
+    (True, False)
+    """
+    role, having = str(constant("tasks", task, "ROLE")), []
+    for name in names("families"):
+        with suppress(Exception):
+            if hasattr(load("families", name), role):
+                having.append(name)
+    return having
+
+
 def new_family(module: ModuleType, name: str, task: str = "forecast") -> Any:
     """A new object of a module's class for a task.
 
@@ -187,7 +203,8 @@ def new_family(module: ModuleType, name: str, task: str = "forecast") -> Any:
     if kind is None:
         does = [n for n in names("tasks") if hasattr(module, str(constant("tasks", n, "ROLE")))]
         raise UsageError(
-            f"family '{name}' is for {' and '.join(does) or 'nothing'}", f"one to {task}"
+            f"family '{name}' is for {' and '.join(does) or 'nothing'}",
+            f"one to {task}: {', '.join(families_of(task))}",
         )
     if not isinstance(kind, type):
         made = type(kind).__name__

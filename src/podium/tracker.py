@@ -19,7 +19,7 @@ from podium.config import Config, find_root, load
 from podium.errors import ConflictError, NotFoundError, PodiumError, Problems, UsageError
 from podium.files import full_disk_explained, write_atomic
 from podium.hashing import json_text
-from podium.ledger import run_models, runs
+from podium.ledger import run_ranking, runs
 from podium.ledger.record_reader import RecordReader
 from podium.ledger.run_models import TEST
 from podium.ledger.runs import Among
@@ -212,19 +212,15 @@ class HyperparamTracker:
         minimize: bool | None,
         slot: str | None,
     ) -> list[Record]:
-        lower = lower_is_better(metric, self._declared(), minimize)
+        lower = run_ranking.is_lower_better(metric, self._declared(), minimize)
         reader = self._reader()
         if reader is None:
             return []
         names = None if model_name is None else [model_name]
         among = self._comparable(reader, metric, slot, names)
-        if not metric.startswith(TEST):
-            best = runs.top(reader, metric, k, minimize=lower, model_names=names, among=among)
-            return self._completed(reader, best)
-        # Results on the test are those of candidates, which no query of runs has.
-        records = self._completed(reader, runs.runs(reader, names, among))
-        known = [run for run in records if finite(run.metrics.get(metric))]
-        return sorted(known, key=lambda run: run.metrics[metric] * (1 if lower else -1))[:k]
+        return run_ranking.best_runs(
+            reader, self._project_config(), metric, k, lower=lower, models=names, among=among
+        )
 
     def compare_models(
         self,
@@ -322,10 +318,13 @@ class HyperparamTracker:
 
     def _completed(self, reader: RecordReader, records: list[Record]) -> list[Record]:
         """Runs with the file of their model and their results on the test, as far as known."""
+        return run_ranking.completed(reader, self._project_config(), records)
+
+    def _project_config(self) -> Config:
+        """Config of the project of a reader."""
         config = self._find()
-        # A reader has a project.
         assert config is not None
-        return run_models.completed(reader, records, config.paths.tuning, config.paths.registry)
+        return config
 
     def _find(self) -> Config | None:
         """Config of the project, or None if there is none yet."""

@@ -11,8 +11,8 @@ GROUPS = ("Start", "Search", "Judge", "Ship", "Serve")
 # Verbs in the order of the journey.
 ORDER = """
 init data check run import export backup restore doctor gc clean tune grid sweep extend train
-status stop logs sync list show analyze impact backtest evaluate explain compare leak reproduce
-note ui finalize sign promote rollback resolve predict signals shadow
+status stop logs sync list show select analyze impact backtest evaluate explain compare leak
+reproduce note ui finalize sign promote rollback resolve predict signals shadow
 """
 
 

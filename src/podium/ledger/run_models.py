@@ -103,22 +103,23 @@ def completed(
             for name, value in measured.items()
             if f"val_{name.removeprefix(TEST)}" in run.metrics
         }
-        path = run.checkpoint_path or (None if file is None else str(file))
-        path = _openable(reader, path) if path else path
+        path = _openable(reader, run.checkpoint_path, file)
         complete.append(replace(run, checkpoint_path=path, metrics={**of_test, **run.metrics}))
     return complete
 
 
-def _openable(reader: RecordReader, stored: str) -> str:
-    """Absolute path of a checkpoint where it exists, else the stored text."""
+def _openable(reader: RecordReader, stored: str | None, other: Path | None) -> str | None:
+    """Absolute path of a run's checkpoint where it exists, else of the other file, if any."""
     try:
-        if Path(stored).is_absolute() and Path(stored).exists():
+        if stored and Path(stored).is_absolute() and Path(stored).exists():
             return stored
-        inside = rerooted(stored, reader.root)
-        return str(inside) if inside.exists() else stored
+        inside = rerooted(stored, reader.root) if stored else None
+        if inside is not None and inside.exists():
+            return str(inside)
     except OSError:
         # Not a valid file name.
         return stored
+    return stored if other is None else str(other)
 
 
 def _config(text: str) -> dict[str, Any]:

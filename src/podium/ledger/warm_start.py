@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,10 +59,36 @@ def link_known_trials(
     families = _same_families(tx, study)
     if not families:
         return 0
+    trials = searched_trials(tx, study.question, families, [State.COMPLETE, State.FAILED])
+    ids = [id_ for id_, family, config in trials if fits[family](config)]
+    writes.link_trials(tx, study.id, KNOWN, ids)
+    return len(ids)
+
+
+def searched_trials(
+    tx: Transaction,
+    question: Mapping[str, Any],
+    families: Mapping[str, int],
+    states: Collection[State],
+    *,
+    without: Collection[str] = (),
+) -> list[tuple[str, str, ConfigDict]]:
+    """Trials of any search on the data, task, split and metric of a question, oldest first.
+
+    Parameters
+    ----------
+    families : mapping of family to its VERSION
+    without : collection of str
+        Phases whose trials are left out, besides finalists and baselines.
+
+    Returns
+    -------
+    list of (trial id, family, config)
+    """
     trial, link = schema.trial.c, schema.study_trial.c
     # A finalist of another study is represented by its search trial, not by its best seed; a
     # baseline is no trial of a search.
-    searched = mine(tx, link.trial_id, link.phase.not_in((FINALISTS, *BASELINES)))
+    phases = (FINALISTS, *BASELINES, *without)
     of_families = [
         sa.and_(trial.family == name, trial.family_version == version)
         for name, version in families.items()
@@ -71,15 +97,13 @@ def link_known_trials(
         tx,
         [trial.id, trial.family, trial.config],
         sa.or_(*of_families),
-        *(trial[column] == study.question[name] for name, column in _COMPARABLE.items()),
-        trial.id.in_(searched),
+        *(trial[column] == question[name] for name, column in _COMPARABLE.items()),
+        trial.id.in_(mine(tx, link.trial_id, link.phase.not_in(phases))),
         order=trial.seq,
         fold=0,
-        state=[State.COMPLETE, State.FAILED],
+        state=[*states],
     )
-    ids = [row["id"] for row in rows if fits[row["family"]](json.loads(row["config"]))]
-    writes.link_trials(tx, study.id, KNOWN, ids)
-    return len(ids)
+    return [(row["id"], row["family"], json.loads(row["config"])) for row in rows]
 
 
 def _same_families(tx: Transaction, study: Study) -> dict[str, int]:

@@ -27,7 +27,7 @@ def code(function: options.Command) -> options.Command:
     def with_code(*args: Any, **params: Any) -> Any:
         own = {name: params.pop(name) for name in _OF_CODE}
         if own["command_line"] is None:
-            if flags := _flags(*_OF_CODE, "trials", "search", "seed"):
+            if flags := _flags(*_OF_CODE, "trials", "search"):
                 raise click.UsageError(f"{flags} only with --command")
             return function(*args, own=None, **params)
         if own["metric"] is None:
@@ -47,7 +47,7 @@ def code(function: options.Command) -> options.Command:
         setting("tune.trials", help="Own code: number of configs."),
         setting("tune.search", help="Own code: how configs are chosen: podium list searches."),
         click.option("--name", help="Own code: its slot is own/NAME.  [default: the script's]"),
-        setting("tune.seed", help="Own code: seed of the search, and PODIUM_SEED of every trial."),
+        setting("tune.seed", help="Seed of trainings; own code: of the search, and PODIUM_SEED."),
         click.option(
             "--version", type=click.IntRange(1), default=1, help="Own code: a new one trains again."
         ),

@@ -27,7 +27,7 @@ from podium.cli.verbs._search import answer_trials, scheduled, searched, setting
 @click.option("--families", "--model", help="With commas.  [default: the slot's]")
 @searched
 @click.option("--max-runs", type=click.IntRange(1), help="Maximum number of configs.")
-@click.option("--refine", is_flag=True, help="Then search in small steps from the best config.")
+@click.option("--refine", is_flag=True, help="Then search around the best configs on record.")
 @setting("tune.epochs", help="Epochs of every trial.")
 @scheduled
 @_own.code

@@ -28,6 +28,7 @@ POINTERS = (
     "hyperparams/best_model_path.txt",
     "slots/**/active_model.txt",
     "slots/**/best_config.json",
+    "slots/**/best_model_path.txt",
 )
 _FOLDER = re.compile(f"[0-9a-f]{{{DIGITS}}}")
 _NAMED = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{DIGITS}}}(?![0-9a-f])")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from podium.index import Index
 from podium.ledger import run_models, runs, trial_facts
 from podium.ledger.record_reader import RecordReader
 from podium.ledger.runs import Observation, SearchedTrial
+from podium.own import TASK
 from podium.record import Record, finite, lower_is_better, nan_if_null
 from podium.render import sweep_report as pages
 from podium.render.answer import Answer, differing
@@ -110,9 +112,7 @@ def report(project: Project, slot: str | None = None, out: str | Path | None = N
     ...     project.report("us4/D/return").sentence
     'us4/D/return: 24 runs; the best is lstm_20261121_170502, val_mse 0.003029'
     """
-    # Slots of own code are on record alone.
-    if project.config.slots and not (slot or "").startswith("own/"):
-        slot = project.default_slot(slot)
+    slot = slot_of_runs(project, slot) or None
     moment = time.gmtime()
     text, page = _places(project, out, time.strftime("%Y%m%d_%H%M%S", moment))
     content = replace(
@@ -143,7 +143,7 @@ def _places(project: Project, out: str | Path | None, stamp: str) -> tuple[Path,
 def _content(project: Project, slot: str | None) -> pages.SweepReport:
     config, reader = project.config, project.reader
     if not reader.exists:
-        raise _empty(slot, "the project has no record yet")
+        raise no_runs(reader, slot)
     among, slots, others = runs.comparable(reader, slot=slot)
     if slots:
         raise UsageError(
@@ -155,7 +155,7 @@ def _content(project: Project, slot: str | None) -> pages.SweepReport:
         reader, runs.runs(reader, among=among), config.paths.tuning, config.paths.registry
     )
     if not records:
-        raise _empty(slot, _states(reader, slot))
+        raise no_runs(reader, slot)
     section = config.slots.get(slot or "")
     metric, declared = USUAL, dict(config.metrics)
     if section is not None:
@@ -196,21 +196,34 @@ def _units(project: Project, slot: str, index: NDArray[Any]) -> NDArray[Any]:
     return task_data(project.config, slot, say=project.reporter.say).units(index)
 
 
-def _empty(slot: str | None, searched: str) -> NotFoundError:
+def slot_of_runs(project: Project, name: str | None) -> str:
+    """Slot of a name, which may be that of own code; empty in a project without slots.
+
+    Slots of own code are on record alone.
+    """
+    reader = project.reader
+    if name and name not in project.config.slots and reader.exists:
+        studies = reader.select("study", "slot", slot=[name, f"{TASK}/{name}"])
+        if studies:
+            return str(studies[0]["slot"])
+    return project.default_slot(name) if project.config.slots or name else ""
+
+
+def no_runs(reader: RecordReader, slot: str | None) -> NotFoundError:
+    """Error of a slot, or a project, without a complete run; it has the searched trials."""
     of_slot = f" of {slot}" if slot else ""
     verb = f"podium sweep {slot}" if slot else "podium sweep, or log one: HyperparamTracker.log_run"
+    searched = _states(reader, slot) if reader.exists else "the project has no record yet"
     return NotFoundError(f"no complete run{of_slot} is on record: {searched}", fix=f"run: {verb}")
 
 
 def _states(reader: RecordReader, slot: str | None) -> str:
     """Numbers of the trials of a slot by state."""
-    states: dict[str, int] = {}
-    for row in reader.rows("trials", slot=slot):
-        states[row["state"]] = states.get(row["state"], 0) + 1
+    states = Counter(row["state"] for row in reader.rows("trials", slot=slot or None))
     if not states:
         return "there are no trials"
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    return f"searched {counted(sum(states.values()), 'trial')} ({counts}), folds and baselines too"
+    return f"searched {counted(states.total(), 'trial')} ({counts}), folds and baselines too"
 
 
 def _associations(

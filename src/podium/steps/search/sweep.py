@@ -10,17 +10,19 @@ from typing import Any
 
 from podium import registry
 from podium.errors import Problem, UsageError, suggest
-from podium.hashing import canonical
+from podium.hashing import canonical, digest
 from podium.ledger.reads import TrialRow
 from podium.searches._base import Search
+from podium.searches._phases import Phase, PhasedSearch
 from podium.space import Choice, ConfigDict, Space
 from podium.steps.data.sequences import task_data
+from podium.steps.search.focus import Focus, focus_of
 from podium.steps.search.grid import SEED, default_grid
 from podium.steps.search.results import SearchResult, result_of
 from podium.steps.search.tune import Settings, spaces_of, validation_split
 from podium.steps.trials import baselines, driver, finalists, schedule
 from podium.steps.trials.context import StudyContext, begin_study
-from podium.steps.trials.driver import SearchRun, best_of
+from podium.steps.trials.driver import SearchRun
 from podium.steps.workspace.project import Project
 from podium.steps.workspace.user_files import catch_up
 from podium.steps.workspace.verb import on_slot
@@ -31,8 +33,9 @@ PHASE = "sweep"
 # Each mode includes those before it.
 MODES = ("priority", "quick", "full")
 REFINE = "refine"
-# Numbers of refinements are beyond those of any list and contain the number of known trials.
-BEYOND, STEPS = 1_000_000_000, 1_000
+REFINED = f"{PHASE}/{REFINE}"
+# Numbers of refinements are beyond those of any list; each focus has a thousand of a million.
+BEYOND, STEPS, FOCUSES = 1_000_000_000, 1_000, 1_000_000
 # Larger grids need --max-runs.
 MANY = 10_000
 
@@ -59,13 +62,19 @@ class _Listed(Search):
         """Do nothing: the list is fixed."""
 
 
+class _SpreadThenSteps(PhasedSearch):
+    """Half of the configs spread evenly, the other half in small steps from the best."""
+
+    phases = (Phase("spread", "qmc", 0.5), Phase("steps", "local", 0.5))
+
+
 class _Refining(Search):
-    """Local search from the best config, with numbers from `first`."""
+    """Search in a focus, with numbers from `first`."""
 
     def __init__(self, space: Space, seed: int, first: int, count: int) -> None:
         super().__init__(space, seed)
         self.first = first
-        self.inner: Search = registry.load("searches", "local").SEARCH(space, seed)
+        self.inner: Search = _SpreadThenSteps(space, seed)
         self.inner.begin(count, 1, {})
 
     def phase(self, number: int) -> str:
@@ -73,12 +82,12 @@ class _Refining(Search):
         return REFINE
 
     def ask(self, numbers: Sequence[int]) -> list[ConfigDict]:
-        """Steps from the best config so far."""
+        """Configs of the focus."""
         return self.inner.ask([number - self.first for number in numbers])
 
     def tell(self, number: int, config: ConfigDict, score: float) -> None:
-        """Pass a score on to the local search."""
-        self.inner.tell(number - self.first, config, score)
+        """Pass a score on; negative numbers are trials on record."""
+        self.inner.tell(number - self.first if number >= 0 else number, config, score)
 
 
 @on_slot("sweep")
@@ -112,7 +121,9 @@ def sweep(
     max_runs : int, optional
         Maximum number of configs, including those on record and refinements.
     refine : bool
-        Then search in small steps from the best config, one generation of ``[tune]``.
+        Then search around the best configs on record (of any sweep, grid or tune on the same data,
+        task, split and metric), in the best family with untried configs there: as many configs as
+        `max_runs` leaves, else one generation of ``[tune]``. The focus is printed and on record.
 
     Returns
     -------
@@ -136,9 +147,9 @@ def sweep(
         raise UsageError(f"no mode '{mode}'", fix=suggest(mode, MODES))
     data = task_data(project.config, slot, say=project.reporter.say)
     names = list(families) or list(data.section.families)
-    known = registry.names("families")
-    unknown = [name for name in names if not registry.exists("families", name)]
-    UsageError.raise_for(Problem(f"no family '{n}'", fix=suggest(n, known)) for n in unknown)
+    if unknown := [name for name in names if not registry.exists("families", name)]:
+        known = registry.families_of(data.section.task)
+        UsageError.raise_for(Problem(f"no family '{n}'", fix=suggest(n, known)) for n in unknown)
     split = validation_split(project, data)
     spaces = spaces_of(project, data, space or {}, names)
     given = {name: {**project.config.space.get(name, {}), **(space or {})} for name in names}
@@ -161,33 +172,42 @@ def sweep(
             label = f"{slot}: sweep {name} {level}"
             run = SearchRun(name, search, PHASE, numbers, size, lambda _: seed, label, work)
             trials[name] += driver.run_search(context, run)
-        if refine and (steps := int(min(left, settings.generation))):
-            rows = [row for name in names for row in trials[name]]
-            best = best_of(rows, slot, PHASE, context.data.direction)
-            run = _refinement(context, best, spaces[best.family], rows, steps, work)
-            trials[best.family] += driver.run_search(context, run)
+        left = settings.generation if max_runs is None else left
+        if refine and (steps := int(min(left, STEPS))):
+            focus = focus_of(context, spaces, PHASE, [REFINED])
+            if focus is not None:
+                trials[focus.family] += _refine(context, focus, steps, work)
     result = result_of(context, PHASE, [row for name in names for row in trials[name]])
     result = result.with_finals(finalists.train(context, result.trials))
     catch_up(project)
     return result
 
 
-def _refinement(
-    context: StudyContext,
-    best: TrialRow,
-    space: Space,
-    rows: Sequence[TrialRow],
-    steps: int,
-    work: str,
-) -> SearchRun:
-    """Local search from the best config, in its family."""
-    settings, family = context.project.config.tune, best.family
-    first = BEYOND + STEPS * len(rows)
-    search = _Refining(space, trial_seed(settings.seed, first), first, steps)
-    for row in rows:
-        if row.family == family:
-            search.tell(row.number, row.config, context.data.direction.sign * row.score)
-    return SearchRun(
+def _refine(context: StudyContext, focus: Focus, steps: int, work: str) -> list[TrialRow]:
+    """Search a focus, which is put on record and printed; returns the trials."""
+    settings, family, space = context.project.config.tune, focus.family, focus.space
+    say = context.project.reporter.say
+    outputs = {
+        "family": family,
+        "best": [row.id for row in focus.best],
+        "trials": len(focus.trials),
+        "space": space.spec(),
+    }
+    say(f"{context.slot}: refine {focus.sentence}")
+    inputs = digest([context.study.key, outputs, sorted(row.id for row in focus.trials)])
+    if context.receipt(REFINE, inputs) is None:
+        context.put_receipt(REFINE, inputs, outputs)
+    steps = focus.untried(steps)
+    if not steps:
+        say(
+            f"{context.slot}: every config around the best of {family} is on record; --mode full, "
+            f"or a wider space, has more: {context.data.space_place(family)}"
+        )
+    first = BEYOND + STEPS * (int(inputs[:12], 16) % FOCUSES)
+    search = _Refining(space, trial_seed(settings.seed, first), first, max(1, steps))
+    for number, row in enumerate(focus.trials):
+        search.tell(number - len(focus.trials), row.config, context.data.direction.sign * row.score)
+    run = SearchRun(
         family,
         search,
         PHASE,
@@ -198,6 +218,7 @@ def _refinement(
         f"{context.slot}: refine {family}",
         work,
     )
+    return driver.run_search(context, run)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ WRITTEN = (
     ".gitignore",
     "experiments/best_config.json",
     "experiments/experiments_log.jsonl",
+    "hyperparams/best_model_path.txt",
     "hyperparams/sweep_results.json",
     "models/active_model.txt",
 )
