@@ -21,6 +21,8 @@ from podium.ledger.chain import row_hash
 from podium.ledger.ledger import now
 from podium.steps.archive.doctor import doctor
 from podium.steps.decisions.promote import promote, write_champions
+from podium.steps.decisions.rollback import rollback
+from podium.steps.decisions.sign import sign
 from podium.steps.evidence.evidence import evidence_about, put_arrays
 from podium.steps.workspace.session import open_project
 
@@ -338,6 +340,45 @@ def test_resolve_serves_no_champion_that_no_decision_made(recorded, tmp_path, ca
         with open_project(root) as project, pytest.raises(DataError, match="c-"):
             promote(project, "c-2.0", reason="again")
     capsys.readouterr()
+
+
+def test_forged_heads_stop_promote_sign_rollback_and_resolve(recorded, tmp_path):
+    with open_project(recorded) as project:
+        second = projects.move("c-2.0", Stage.BETA, Stage.CHAMPION, expected="c-1.0")
+        records.decide(project.ledger, replace(second, id="d-second"))
+        write_champions(project)
+    calls = {
+        "promote": lambda project: promote(project, "c-1.0", "beta"),
+        "sign": lambda project: sign(project, "c-1.0", "seen"),
+        "rollback": lambda project: rollback(project, SLOT, reason="drifts"),
+        "resolve": lambda project: podium.champion(SLOT, project.root),
+    }
+    stage, everything = "UPDATE stage SET stage = '{}' WHERE candidate_id = '{}'", {*calls}
+    forgeries = {
+        stage.format("beta", "c-1.0"): everything - {"resolve"},
+        "UPDATE stage SET decision_id = 'd-pass' WHERE candidate_id = 'c-1.0'": {"promote", "sign"},
+        "DELETE FROM stage WHERE candidate_id = 'c-1.0'": everything - {"resolve"},
+        stage.format("beta", "c-2.0"): {"rollback", "resolve"},
+        # An earlier champion, by the decision that made it one.
+        "UPDATE champion SET candidate_id = 'c-1.0', decision_id = 'd-pass'": everything - {"sign"},
+        "DELETE FROM champion": everything - {"sign"},
+        "UPDATE decision SET candidate_id = 'c-2.0' WHERE id = 'd-pass'": {"rollback"},
+        "UPDATE decision SET accepted = 0 WHERE id = 'd-second'": everything,
+    }
+    for number, (statement, stopped) in enumerate(forgeries.items()):
+        root = ladders.copied(recorded, tmp_path / str(number))
+        forged(root, statement)
+        rows = [row_of(root, "decision", id_) for id_ in ("d-pass", "d-second")]
+        before = projects.query(root, "SELECT id FROM decision")
+        with open_project(root) as project:
+            for name in sorted(stopped):
+                with pytest.raises(DataError, match="changed outside podium"):
+                    calls[name](project)
+        assert projects.query(root, "SELECT id FROM decision") == before
+        assert [row_of(root, "decision", id_) for id_ in ("d-pass", "d-second")] == rows
+    with open_project(recorded) as project:
+        for call in calls.values():
+            call(project)
 
 
 def test_an_anchor_shows_the_end_of_the_record_cut_off(recorded, tmp_path):

@@ -16,6 +16,7 @@ import pytest
 
 import postgres
 import projects
+from podium import config as configuration
 from podium import resolve
 from podium.cli.main import run
 from podium.decision import Stage
@@ -151,6 +152,28 @@ def test_a_database_without_a_record_says_so(database, tmp_path, capsys):
     with open_project(root) as project:
         assert project.ledger.place.startswith("postgresql://")
     assert say(capsys, "list", "trials", "--project", root)[0] == 0
+
+
+def test_readers_refuse_a_record_of_a_newer_podium(remote, capsys):
+    config = configuration.load(remote)
+    reader = RecordReader(config.ledger.url, remote, config.project.id)
+    assert reader.champions()
+    with closing(projects.connect(remote)) as raw:
+        raw.execute("INSERT INTO schema_version VALUES (99, 'tomorrow')")
+        raw.commit()
+    # A connection from before the change is no exception.
+    with pytest.raises(DataError, match="schema version 99"):
+        reader.champions()
+    for words in (["list", "trials"], ["show", SLOT], ["promote", SLOT], ["impact"]):
+        code, out, err = say(capsys, *words, "--project", remote)
+        assert (code, out) == (7, ""), words
+        assert "schema version 99, written by a newer podium" in err
+        assert "Expected at most 1" in err
+        assert "pip install --upgrade podium" in err
+    code, _, err = say(capsys, "doctor", "--project", remote)
+    assert code == 7
+    code, _, err = say(capsys, "resolve", SLOT, "--project", remote)
+    assert (code, "schema version 99" in err) == (0, True)
 
 
 def test_texts_sort_byte_by_byte_whatever_the_language_of_the_server(bare, tmp_path):

@@ -30,14 +30,25 @@ DECISION = (
     "reason", "expected_champion", "policy", "verdicts", "evidence", "contents", "created_at",
     "previous_hash", "hash",
 )  # fmt: skip
+# Accepted decisions that change a stage, and those of them that begin or end a time as champion.
+MOVES = "accepted = 1 AND kind IN ('register', 'move', 'rollback')"
+CHAMPION_MOVES = f"{MOVES} AND (from_stage = 'champion' OR to_stage = 'champion')"
+# Champion of each slot, its stage, and the newest decision about the champion.
 HOLDERS = f"""
-    SELECT h.slot, h.candidate_id, h.since, h.decision_id,
+    SELECT s.slot, h.candidate_id, h.since, h.decision_id, t.decision_id AS stage_by,
            {", ".join(f'c.{name} AS "c.{name}"' for name in CANDIDATE)},
            {", ".join(f'd.{name} AS "d.{name}"' for name in DECISION)}
-    FROM champion h
+    FROM (
+        SELECT project_id, slot FROM champion
+        UNION SELECT project_id, slot FROM decision WHERE {CHAMPION_MOVES}) s
+    LEFT JOIN champion h ON h.project_id = s.project_id AND h.slot = s.slot
     LEFT JOIN candidate c ON c.project_id = h.project_id AND c.id = h.candidate_id
-    LEFT JOIN decision d ON d.project_id = h.project_id AND d.id = h.decision_id
-    WHERE h.project_id = ?"""
+    LEFT JOIN stage t ON t.project_id = h.project_id AND t.candidate_id = h.candidate_id
+        AND t.stage = 'champion'
+    LEFT JOIN decision d ON d.seq = (
+        SELECT max(seq) FROM decision
+        WHERE project_id = s.project_id AND slot = s.slot AND {CHAMPION_MOVES})
+    WHERE s.project_id = ? AND (h.slot IS NOT NULL OR d.to_stage = 'champion')"""
 _HEX = frozenset("0123456789abcdef")
 # Number of the newest decision. Decisions are in this order; clocks of machines differ.
 SEQUENCE = "SELECT seq FROM decision WHERE project_id = ? ORDER BY seq DESC LIMIT 1"
@@ -57,20 +68,23 @@ def champion_facts(row: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     DataError
-        No intact decision on record made this candidate the champion, or the candidate's row has
-        changed since.
+        The newest decision about the slot's champion is not intact or not about this candidate, or
+        the candidate's row or stage has changed since.
     """
     candidate = {name: row[f"c.{name}"] for name in CANDIDATE}
     decision = {name: row[f"d.{name}"] for name in DECISION}
     slot, id_ = row["slot"], row["candidate_id"]
     if (
-        decision["id"] is None
-        or (decision["slot"], decision["candidate_id"]) != (slot, id_)
-        or (decision["accepted"], decision["to_stage"]) != (1, "champion")
+        id_ is None
+        or not decision["id"] == row["decision_id"] == row["stage_by"]
+        or (decision["candidate_id"], decision["to_stage"]) != (id_, "champion")
         or decision_hash(decision) != decision["hash"]
         or not names(decision["contents"], id_, row_hash(candidate))
     ):
-        raise changed_outside(f"the champion of {slot}, {id_} by decision {row['decision_id']},")
+        by = row["decision_id"] or decision["id"]
+        raise changed_outside(
+            f"the champion of {slot}, {id_ or decision['candidate_id']} by decision {by},"
+        )
     facts = {name: row[name] for name in ("slot", "candidate_id", "since", "decision_id")}
     return facts | {n: candidate[n] for n in ("version", "artifact_hash", "artifact_path")}
 
@@ -155,13 +169,16 @@ def snapshot(
         raise DataError(f"{path}: {error}", "podium's record", _fix_of(str(error), path)) from None
 
 
-def newer(place: object, version: int) -> DataError:
-    """Error for a record that a newer podium wrote."""
-    return DataError(
-        f"{place} has schema version {version}, written by a newer podium",
-        f"at most {VERSION}",
-        "run: pip install --upgrade podium",
-    )
+def require_version(version: int | None, place: object) -> None:
+    """Raise DataError for a record that a newer podium wrote, or without a version."""
+    if version is None:
+        raise DataError(f"{place} has no schema version", f"version {VERSION}", RESTORE)
+    if version > VERSION:
+        raise DataError(
+            f"{place} has schema version {version}, written by a newer podium",
+            f"at most {VERSION}",
+            "run: pip install --upgrade podium",
+        )
 
 
 def _select(
@@ -170,8 +187,7 @@ def _select(
     connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE_SECONDS)
     try:
         [version] = connection.execute("SELECT max(version) FROM schema_version").fetchone()
-        if version is not None and version > VERSION:
-            raise newer(uri.removeprefix("file:").partition("?")[0], version)
+        require_version(version, uri.removeprefix("file:").partition("?")[0])
         connection.row_factory = sqlite3.Row
         if len(queries) > 1:
             connection.execute("BEGIN")

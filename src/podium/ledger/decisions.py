@@ -15,7 +15,7 @@ from podium.hashing import canonical
 from podium.ledger import reads, schema, writes
 from podium.ledger.chain import CHAINED, changed_outside, first_link, row_hash
 from podium.ledger.ledger import Transaction, now
-from podium.ledger.statements import delete, insert, mine, select, update, value
+from podium.ledger.statements import delete, insert, select, update, value
 
 # Built once: every decision runs them, and building them takes longer than running them.
 _NEWEST = sa.select(
@@ -82,7 +82,7 @@ def decide(tx: Transaction, decision: Decision) -> Decision:
     RefusedError
         The move is not one of the nine allowed ones.
     DataError
-        The candidate's row, its evidence or the slot's champion was changed outside podium.
+        The candidate's row, stage or evidence, or the slot's champion was changed outside podium.
     """
     contents = require_unchanged(tx, decision.candidate_id, decision.evidence)
     newest = tx.execute(_NEWEST, {"project": tx.project_id}).one()
@@ -142,13 +142,8 @@ def require_unchanged(
 def _move_heads(tx: Transaction, decision: Decision) -> None:
     champion, slot = schema.champion, decision.slot
     about = {"candidate_id": decision.candidate_id}
-    # One statement instead of three: a statement costs more than the few rows it reads.
-    facts = sa.select(
-        mine(tx, schema.candidate.c.slot, id=decision.candidate_id).scalar_subquery(),
-        mine(tx, schema.stage.c.stage, **about).scalar_subquery(),
-        mine(tx, champion.c.candidate_id, slot=slot).scalar_subquery(),
-    )
-    own_slot, stored_stage, held_by = tx.execute(facts).one()
+    own_slot = value(tx, schema.candidate.c.slot, id=decision.candidate_id)
+    stored_stage, held_by = reads.stage_of(tx, decision.candidate_id), reads.champion_of(tx, slot)
     if own_slot != slot:
         raise ConflictError(
             f"candidate {decision.candidate_id} belongs to {own_slot or 'no slot'}",

@@ -17,7 +17,7 @@ from podium.config import without_password
 from podium.errors import DataError
 from podium.hashing import digest
 from podium.ledger import failures, schema
-from podium.ledger.champions import newer
+from podium.ledger.champions import require_version
 from podium.ledger.deferred_signals import deferred_signals
 from podium.ledger.failures import BUSY_SECONDS, CONNECT_SECONDS
 
@@ -221,9 +221,7 @@ class Ledger:
                 "move it away, then run: podium run",
             )
         newest = sa.select(sa.func.max(schema.schema_version.c.version))
-        version = int(connection.execute(newest).scalar_one())
-        if version > schema.VERSION:
-            raise newer(self.place, version)
+        require_version(connection.execute(newest).scalar_one(), self.place)
 
 
 def _parsed(url: str, root: Path) -> sa.URL:

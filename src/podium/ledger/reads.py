@@ -17,7 +17,7 @@ from podium.errors import NotFoundError
 from podium.evidence import SCHEMA, Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger import schema
-from podium.ledger.chain import changed_outside, row_hash
+from podium.ledger.chain import changed_outside, decision_hash, row_hash
 from podium.ledger.ledger import Transaction
 from podium.ledger.statements import (
     fields,
@@ -296,28 +296,37 @@ def _of_first_decision(
     return value(tx, column, order=seq, candidate_id=candidate_id, kind=kind)
 
 
+_DECISION = schema.decision.c
+# Built once: every promotion runs them, and building them takes longer than running them.
+_MOVES = sa.select(schema.decision).where(_DECISION.project_id == sa.bindparam("project")).limit(1)
+_MOVE_OF_CANDIDATE = _MOVES.where(
+    _DECISION.candidate_id == sa.bindparam("candidate"), sa.text(schema.MOVES)
+).order_by(_DECISION.seq.desc())
+_OF_CHAMPIONS = _MOVES.where(_DECISION.slot == sa.bindparam("slot"), sa.text(schema.CHAMPION_MOVES))
+_MOVE_OF_CHAMPION = _OF_CHAMPIONS.order_by(_DECISION.seq.desc())
+_NEXT_CHAMPION = _OF_CHAMPIONS.where(_DECISION.seq > sa.bindparam("seq")).order_by(_DECISION.seq)
+
+
 def stage_of(tx: Transaction, candidate_id: str) -> str | None:
-    """Stage of a candidate, or None before it is registered."""
-    return value(tx, schema.stage.c.stage, candidate_id=candidate_id)
+    """Stage of a candidate, or None before it is registered.
 
-
-_CHAMPION, _DECISION = schema.champion.c, schema.decision.c
-# Built once: every promotion runs it, and building it takes longer than running it.
-_HOLDER = (
-    sa.select(_CHAMPION.candidate_id, _DECISION.id)
-    .outerjoin_from(
-        schema.champion,
-        schema.decision,
-        sa.and_(
-            _DECISION.project_id == _CHAMPION.project_id,
-            _DECISION.id == _CHAMPION.decision_id,
-            _DECISION.candidate_id == _CHAMPION.candidate_id,
-            _DECISION.to_stage == Stage.CHAMPION,
-            _DECISION.accepted == 1,
-        ),
-    )
-    .where(_CHAMPION.project_id == sa.bindparam("project"), _CHAMPION.slot == sa.bindparam("slot"))
-)
+    Raises
+    ------
+    DataError
+        The decisions lead to another stage, or the newest one about it was changed.
+    """
+    table = schema.stage
+    head = first(tx, [table.c.stage, table.c.decision_id], candidate_id=candidate_id)
+    move, expected = _move(tx, _MOVE_OF_CANDIDATE, candidate=candidate_id), None
+    if move is not None:
+        expected = {"stage": move["to_stage"], "decision_id": move["id"]}
+        if move["to_stage"] == Stage.CHAMPION:
+            ended = _move(tx, _NEXT_CHAMPION, slot=move["slot"], seq=move["seq"])
+            if ended is not None:
+                expected = {"stage": Stage.ARCHIVED, "decision_id": ended["id"]}
+    if head != expected:
+        raise changed_outside(f"the stage of {candidate_id}")
+    return None if head is None else str(head["stage"])
 
 
 def champion_of(tx: Transaction, slot: str) -> str | None:
@@ -326,15 +335,37 @@ def champion_of(tx: Transaction, slot: str) -> str | None:
     Raises
     ------
     DataError
-        No decision on record made it champion.
+        The decisions lead to another champion, or the newest one about it was changed.
     """
-    row = tx.execute(_HOLDER, {"project": tx.project_id, "slot": slot}).first()
-    if row is None:
-        return None
-    candidate_id, decision_id = row
-    if decision_id is None:
-        raise changed_outside(f"the champion of {slot}, {candidate_id},")
-    return str(candidate_id)
+    table = schema.champion
+    head = first(tx, [table.c.candidate_id, table.c.decision_id], slot=slot)
+    move, expected = _move(tx, _MOVE_OF_CHAMPION, slot=slot), None
+    if move is not None and move["to_stage"] == Stage.CHAMPION:
+        expected = {"candidate_id": move["candidate_id"], "decision_id": move["id"]}
+    if head != expected:
+        holder = (head or expected or {}).get("candidate_id")
+        raise changed_outside(f"the champion of {slot}, {holder},")
+    return None if head is None else str(head["candidate_id"])
+
+
+def require_decisions(tx: Transaction, slot: str) -> None:
+    """Raise DataError where a decision about a slot differs from its hash."""
+    for row in select(tx, schema.decision, slot=slot):
+        _require_intact(row)
+
+
+def _move(tx: Transaction, statement: sa.Select[Any], **about: Any) -> Mapping[str, Any] | None:
+    """The first decision that a statement selects, after a comparison with its hash."""
+    rows = tx.execute(statement, {"project": tx.project_id, **about}).mappings()
+    for row in map(dict, rows):
+        _require_intact(row)
+        return row
+    return None
+
+
+def _require_intact(decision: Mapping[str, Any]) -> None:
+    if decision_hash(decision) != decision["hash"]:
+        raise changed_outside(f"decision {decision['id']}")
 
 
 def of_slot(slot: str) -> list[sa.ColumnElement[bool]]:

@@ -61,6 +61,7 @@ _OF_SLOT = {
     "evidence": "t.candidate_id IN (SELECT c.id FROM candidate c WHERE c.slot = ?)",
     "datasets": "t.fingerprint IN (SELECT c.dataset_fingerprint FROM candidate c WHERE c.slot = ?)",
 }
+_VERSION = "SELECT max(version) AS version FROM schema_version"
 _STAGE = "(SELECT s.stage FROM stage s WHERE s.project_id = t.project_id AND s.candidate_id = t.id)"
 _RESULT = (
     "(SELECT r.value FROM result r WHERE r.project_id = t.project_id AND r.trial_id = t.id "
@@ -164,6 +165,8 @@ class _Postgres:
         with self._lock:
             connection = self._connected()
             with connection.transaction():
+                [row] = connection.execute(_VERSION)
+                champions.require_version(row["version"], self.place)
                 return [connection.execute(*query).fetchall() for query in queries]
 
     def triggers(self) -> dict[str, str]:
@@ -263,7 +266,11 @@ class RecordReader:
         """Whether there is a record to read."""
         if self.path is not None:
             return self.path.is_file() and self.path.stat().st_size > 0
-        return bool(self._database.columns("schema_version"))
+        try:
+            self.version()
+        except NotFoundError:
+            return False
+        return True
 
     @property
     def begun(self) -> bool:
@@ -272,7 +279,7 @@ class RecordReader:
 
     def version(self) -> int:
         """Version of the record's schema."""
-        [row] = self.query("SELECT max(version) AS version FROM schema_version")
+        [row] = self.query(_VERSION)
         return int(row["version"])
 
     def damage(self) -> str:

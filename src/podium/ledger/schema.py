@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from podium.ledger.champions import CHAMPION_MOVES as CHAMPION_MOVES
+from podium.ledger.champions import MOVES as MOVES
 from podium.ledger.champions import VERSION as VERSION
 
 metadata = sa.MetaData()
@@ -52,6 +54,12 @@ def _keyed(name: str, *columns: sa.schema.SchemaItem, key: Sequence[str], **how:
     """Table with the project's id and a primary key of it and some columns, in no order."""
     primary = sa.PrimaryKeyConstraint("project_id", *key)
     return sa.Table(name, metadata, _text("project_id"), *columns, primary, **how)
+
+
+def _some(name: str, *columns: str, where: str) -> sa.Index:
+    """Index of the rows that meet a condition; a SELECT uses it if it has the same condition."""
+    condition = sa.text(where)
+    return sa.Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
 def _text(name: str, *, null: bool = False, default: str | None = None) -> sa.Column[str]:
@@ -286,6 +294,8 @@ decision = _table(
     # look by the name of their table.
     *_texts("contents", "created_at", "previous_hash", "hash"),
     sa.Index("decision_by_candidate", "project_id", "candidate_id"),
+    _some("decision_moves", "project_id", "candidate_id", where=MOVES),
+    _some("decision_champions", "project_id", "slot", where=CHAMPION_MOVES),
     unique=[["id"], ["previous_hash"]],
 )
 

@@ -10,7 +10,7 @@ from podium import artifact
 from podium.candidate import Candidate
 from podium.decision import Decision, Kind, Stage
 from podium.errors import DataError, NotFoundError, UsageError
-from podium.ledger import decisions
+from podium.ledger import decisions, reads
 from podium.ledger.ledger import now
 from podium.render.answer import Answer
 from podium.steps.decisions.promote import path, write_champions
@@ -91,7 +91,8 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
     RefusedError
         A file of the artefact may run code.
     DataError
-        The artefact has changed since it was judged, or its hash does not begin so.
+        The artefact has changed since it was judged, or its hash does not begin so, or the record
+        was changed outside podium.
     ConflictError
         The slot's champion changed meanwhile.
 
@@ -105,6 +106,7 @@ def rollback(project: Project, slot: str, *, reason: str, artifact_hash: str = "
     if not reason.strip():
         raise UsageError("the rollback has no reason", "--reason TEXT")
     ledger = project.ledger
+    ledger.read(reads.require_decisions, slot)
     reigns = history(project.reader, slot)
     holder = recorded.champion(project, slot)
     others = [one.candidate_id for one in reigns if holder is None or one.candidate_id != holder.id]
