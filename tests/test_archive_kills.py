@@ -1,27 +1,41 @@
-"""A killed backup, export, restore or gc loses nothing, and the same command finishes."""
+"""A killed verb of the archive or of decisions loses nothing, and the same command finishes."""
 
 import itertools
+import json
 import random
 import shutil
+import sys
 import threading
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 import ladder as ladders
+import projects
+import records
 from nursery import Nursery
 from podium import artifact
+from podium.decision import Stage
 from podium.errors import ConflictError
+from podium.evidence import Scalar
 from podium.files import UNFINISHED
+from podium.ledger import decisions, writes
+from podium.project_file import CACHE
 from podium.steps.archive import bundle
 from podium.steps.archive.backup import PACKING, backup
 from podium.steps.archive.doctor import doctor
 from podium.steps.archive.restore import restore
 from podium.steps.archive.tar import check
+from podium.steps.decisions.promote import promote
+from podium.steps.evidence.evidence import evidence_about
 from podium.steps.workspace.session import open_project
-from projects import LENIENT, query
+from projects import LENIENT, SLOT, query
 from test_gc import keep
 
 VERBS = ("backup", "export", "bundle", "restore", "gc")
+DECISIONS = ("promote", "sign", "rollback")
+SEED = 7
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +49,25 @@ def root(ladder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def contested(root, tmp_path_factory):
+    """The project with a second judged candidate, and a copy where that one is champion."""
+    before = ladders.copied(root, tmp_path_factory.mktemp("contested") / "before")
+    policy = {stage: {"max_drawdown": {}} for stage in ("beta", "champion")}
+    projects.configure(before, slots={SLOT: {"policy": "open"}}, policies={"open": policy})
+    hash_, path = records.naive_artifact(before, 1.0)
+    made = replace(projects.new_candidate("second"), artifact_hash=hash_, artifact_path=path)
+    scalars = {"candidate:max_drawdown": Scalar(-0.1, "fraction", "max")}
+    with open_project(before) as project, project.ledger.transaction(durable=True) as tx:
+        made = decisions.register(tx, made, "tester")
+        evidence = evidence_about(made, "backtest", "test", dataset="d" * 64, scalars=scalars)
+        writes.put_evidence(tx, evidence)
+    after = ladders.copied(before, before.with_name("after"))
+    with open_project(after) as project:
+        assert promote(project, made.id, reason="better").stage is Stage.CHAMPION
+    return {"before": before, "after": after}
+
+
+@pytest.fixture(scope="module")
 def packed(root, tmp_path_factory):
     with open_project(root) as project:
         return backup(project, tmp_path_factory.mktemp("packed") / "small.tar").path
@@ -42,7 +75,8 @@ def packed(root, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def children():
-    verbs = [f"podium.cli.verbs.{verb}" for verb in ("backup", "export", "restore", "gc")]
+    names = {*VERBS, *DECISIONS} - {"bundle"}
+    verbs = [f"podium.cli.verbs.{verb}" for verb in sorted(names)]
     with Nursery("failpoints", *verbs, "podium.steps.archive.bundle") as nursery:
         yield nursery
 
@@ -96,6 +130,55 @@ class Killed:
             assert recorded(self.result) == self.before
 
 
+class KilledDecision:
+    """A verb that decides, in a copy of a project, killed and repeated."""
+
+    def __init__(self, verb, contested, folder):
+        folder.mkdir()
+        source = contested["after" if verb == "rollback" else "before"]
+        self.verb, self.folder, self.root = verb, folder, ladders.copied(source, folder / "one")
+        first, second = query(source, "SELECT id, artifact_hash FROM candidate ORDER BY seq")
+        self.words = {
+            "promote": ["promote", second["id"], "--reason", "better"],
+            "sign": ["sign", second["id"], "--approve", "--reason", "seen"],
+            "rollback": ["rollback", SLOT, "--reason", "drifts"],
+        }[verb]
+        if verb == "rollback":
+            # With the artefact named, the same command again rolls nothing back.
+            self.words += ["--artifact", first["artifact_hash"]]
+        self.words += ["--project", self.root]
+        self.before, self.champion = recorded(source), self.holder()
+        self.last = second["id"] if verb == "promote" else first["id"]
+        self.further = {"promote": 2, "sign": 1, "rollback": 3}[verb]
+
+    def run(self, children, kill_after):
+        """Kill the verb once and repeat it; whether the kill came in time."""
+        child = children.run("failpoints:archive", self.words, self.folder, kill_after=kill_after)
+        made = self.decisions_made()
+        assert (made, self.holder()) in [(0, self.champion), (self.further, self.last)]
+        again = children.run("failpoints:archive", self.words, self.folder)
+        assert [*again.told] == ["exit 0"], (self.verb, kill_after, again)
+        assert "Traceback" not in again.error
+        assert (self.decisions_made(), self.holder()) == (self.further, self.last)
+        served = json.loads((self.root / CACHE).read_text())["champions"]
+        assert {slot: one["candidate_id"] for slot, one in served.items()} == {SLOT: self.last}
+        faults = [each for each in doctor(self.root) if not each.ok and each.check != "disk"]
+        assert faults == [], (self.verb, kill_after)
+        return child.was_killed
+
+    def decisions_made(self):
+        """Number of decisions of the verb; what was recorded before is unchanged."""
+        trials, made, models = recorded(self.root)
+        old = self.before[1]
+        assert (trials, made[: len(old)], models) == (self.before[0], old, self.before[2])
+        return len(made) - len(old)
+
+    def holder(self):
+        """The only champion."""
+        [row] = query(self.root, "SELECT candidate_id FROM champion")
+        return row["candidate_id"]
+
+
 def recorded(root):
     return (
         query(root, "SELECT id, state, score FROM trial ORDER BY seq"),
@@ -112,30 +195,40 @@ def test_the_same_command_after_a_kill_finishes_or_names_the_finished_file(
         assert Killed(verb, root, packed, tmp_path / verb).run(children, turn), verb
 
 
+def test_a_decision_after_a_kill_is_whole_or_undone(contested, children, tmp_path):
+    for verb in DECISIONS:
+        KilledDecision(verb, contested, tmp_path / verb).run(children, 0.02)
+
+
 @pytest.mark.slow
-def test_a_hundred_kills_lose_nothing(root, packed, children, tmp_path):
-    draw, kills, number = random.Random(7), 0, itertools.count()
+def test_a_hundred_kills_lose_nothing(root, packed, contested, children, tmp_path):
+    draw, kills, number = random.Random(SEED), Counter(), itertools.count()
 
     def one(verb, *turn, **when):
-        series = Killed(verb, root, packed, tmp_path / str(next(number)))
+        folder = tmp_path / str(next(number))
+        if verb in DECISIONS:
+            series = KilledDecision(verb, contested, folder)
+        else:
+            series = Killed(verb, root, packed, folder)
+        sys.stdout.write(f"seed {SEED}, kill {folder.name}: {verb} {turn} {when}\n")
         killed = series.run(children, *turn, **when)
-        return killed, series
+        kills[verb] += killed
+        if verb == "gc" and when:
+            assert all(each.ok for each in doctor(series.root) if each.check != "disk")
+        shutil.rmtree(folder)
+        return killed
 
     for verb in VERBS:
         # At each change of a file, then at any moment.
         for turn in itertools.count():
-            killed, series = one(verb, turn)
-            kills += killed
-            shutil.rmtree(series.folder)
-            if not killed:
+            if not one(verb, turn):
                 break
-    while kills < 100:
-        verb = draw.choice(VERBS)
-        killed, series = one(verb, kill_after=draw.uniform(0.01, 0.3))
-        kills += killed
-        if verb == "gc":
-            assert all(each.ok for each in doctor(series.root) if each.check != "disk")
-        shutil.rmtree(series.folder)
+    for verb in DECISIONS:
+        while kills[verb] < 10:
+            one(verb, kill_after=draw.uniform(0.005, 0.15))
+    while kills.total() < 120:
+        one(draw.choice([*VERBS, *DECISIONS]), kill_after=draw.uniform(0.01, 0.3))
+    assert all(kills[verb] for verb in (*VERBS, *DECISIONS)), kills
 
 
 @pytest.mark.parametrize("verb", ["backup", "bundle", "restore"])

@@ -130,7 +130,7 @@ def test_more_trials_let_the_search_go_on_and_what_follows_with_it(done):
     reset(root, {"tune": {"trials": 7}})
     plan = planned(root)
     why = "tune.trials is 7, 4 of quick on record"
-    assert plan[SLOT, "tune"] == ("goes on", "4 of 7 trials", why)
+    assert plan[SLOT, "tune"] == ("resumes", "4 of 7 trials", why)
     assert plan[SLOT, "extend"] == ("to do", "", "after tune")
     before = quick.TRAINED.copy()
     found, said = going(root)
@@ -250,7 +250,7 @@ def test_explain_tells_what_was_cut_off_trial_by_trial(root):
     ):
         run(project)
     state, told, why = planned(root)[SLOT, "tune"]
-    assert (state, told) == ("goes on", "3 of 4 trials")
+    assert (state, told) == ("resumes", "3 of 4 trials")
     assert why == "tune.trials is 4, 3 of quick on record"
 
 

@@ -101,12 +101,6 @@ class RefusedError(PodiumError):
     exit_code = 4
 
 
-class UnsignedError(PodiumError):
-    """A decision waits for a person's signature."""
-
-    exit_code = 5
-
-
 class ConflictError(PodiumError):
     """Another process holds the lock or moved the head."""
 

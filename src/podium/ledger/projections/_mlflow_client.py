@@ -235,7 +235,7 @@ class Experiment:
             self.client.log_inputs(run_id, [DatasetInput(dataset, tags)])
 
     def add_points(self, run_id: str, points: Sequence[Point]) -> None:
-        """Add points to a run that goes on."""
+        """Add points to a run that has not ended."""
         from mlflow.entities import Metric
 
         with self.errors_classified():

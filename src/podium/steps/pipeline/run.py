@@ -40,7 +40,7 @@ class StageOutcome:
     ----------
     state : str
         After a run ``up to date``, ``done``, ``failed`` or ``waits``; in a plan ``up to date``,
-        ``goes on``, ``to do`` or ``failed``.
+        ``resumes``, ``to do`` or ``failed``.
     progress : str
         Amount on record: ``24 trials``.
     why : str

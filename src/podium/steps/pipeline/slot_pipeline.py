@@ -21,7 +21,7 @@ from podium.steps.workspace.project import Project
 from podium.tasks._base import TaskData
 from podium.tasks.forecast import SlotData
 
-TO_DO, GOES_ON, DONE = "to do", "goes on", "up to date"
+TO_DO, RESUMES, DONE = "to do", "resumes", "up to date"
 Makes = Literal["trials", "value", "candidate", "evidence", "decision"]
 
 
@@ -31,7 +31,7 @@ class StageStatus:
 
     Parameters
     ----------
-    state : {"to do", "goes on", "up to date"}
+    state : {"to do", "resumes", "up to date"}
     progress : str
         Amount on record: ``24 trials``, ``8 of 12 folds``.
     why : str
@@ -193,7 +193,7 @@ class PipelineStage(abc.ABC):
 
     def left(self, progress: str, why: str, *, begun: bool = True) -> StageStatus:
         """Status of a stage of which a part is due."""
-        return StageStatus(GOES_ON if begun else TO_DO, progress, why)
+        return StageStatus(RESUMES if begun else TO_DO, progress, why)
 
     def complete(self, slot: SlotPipeline, product: Any) -> StageStatus:
         """Status of a complete stage; stores its product."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from podium.trial import Ended
 
 FOLDER, SUFFIX = "logs", ".log"
-NOTHING, GOES_ON = "-", "| "
+NOTHING, CONTINUATION = "-", "| "
 BEGAN, AT_WORK, ENDED = "began: ", "at work", "ended: "
 # Minimum seconds between two lines of progress.
 PROGRESS_EVERY = 60.0
@@ -132,7 +132,7 @@ class Log:
         head = f"{now}Z {step} {slot or NOTHING} {trial or NOTHING} "
         first, *more = self.clean(text).splitlines() or [""]
         lines = [head + first.translate(_CONTROL)]
-        lines += [head + GOES_ON + other.translate(_CONTROL) for other in more]
+        lines += [head + CONTINUATION + other.translate(_CONTROL) for other in more]
         data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
         try:
             # In one call, so that lines of several threads never mix.
