@@ -293,6 +293,31 @@ def test_doctor_names_the_row_of_each_forgery_on_a_server(server, tmp_path):
             assert "note_no_delete" in faults(root)["triggers"]
 
 
+@pytest.mark.slow
+def test_no_verb_ends_in_a_bug_on_json_of_another_shape(recorded, tmp_path, capsys):
+    columns = {
+        "candidate": ("config",),
+        "decision": ("policy", "verdicts", "evidence", "contents"),
+        "evidence": ("scalars", "series", "notes"),
+        "trial": ("config",),
+        "study": ("question",),
+    }
+    verbs = [["doctor"], ["show", "c-1.0"], ["show", SLOT], ["promote", "c-2.0", "--dry-run"]]
+    verbs += [["list", kind] for kind in ("candidates", "decisions", "evidence", "trials")]
+    for table, names in columns.items():
+        for name in names:
+            for value in ("{", "[1]", "5"):
+                root = ladders.copied(recorded, tmp_path / "copy")
+                forged(root, f"UPDATE {table} SET {name} = '{value}'")
+                for words in verbs:
+                    code = command([*words, "--project", str(root)])
+                    text = "".join(capsys.readouterr())
+                    assert code != 1, (table, name, value, words, text)
+                    named = table in ("candidate", "decision", "evidence")
+                    assert words != ["doctor"] or not named or code == 7, (table, name, value)
+                shutil.rmtree(root)
+
+
 def test_a_dropped_or_replaced_trigger_is_a_fault(recorded):
     with closing(projects.connect(recorded)) as raw:
         raw.execute("DROP TRIGGER evidence_no_update")

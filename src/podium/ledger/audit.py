@@ -6,16 +6,17 @@ moment, so a writer beside the audit causes no faults.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from podium.decision import MOVING, Kind, Result, Stage
 from podium.evidence import SIGNATURE
 from podium.hashing import digest_bytes
 from podium.ledger.chain import CHAINED, decision_hash, first_link, row_hash, sha
+from podium.ledger.columns import json_column
 from podium.ledger.record_reader import RecordReader
 
 Row = dict[str, Any]
@@ -49,6 +50,11 @@ class Record:
         )
         return cls(reader.project_id, dict(zip(queries, rows, strict=True)))
 
+    @cached_property
+    def intact_evidence(self) -> list[Row]:
+        """Evidence without the rows that :func:`chain_faults` names as changed."""
+        return [row for row in self.tables["evidence"] if _is_intact("evidence", row)]
+
     def hashes(self, table: str) -> list[str]:
         """Hashes of a chain, with the first link in front."""
         return [first_link(self.project_id), *(row["hash"] for row in self.tables[table])]
@@ -78,8 +84,8 @@ def decision_faults(record: Record) -> Iterator[str]:
             yield f"the policy of {id_} differs from its hash"
         if not _is_intact("decision", row):
             continue
-        contents, verdicts = json.loads(row["contents"]), json.loads(row["verdicts"])
-        for name in [row["candidate_id"], *json.loads(row["evidence"])]:
+        contents, verdicts = json_column(row, "contents"), json_column(row, "verdicts")
+        for name in [row["candidate_id"], *json_column(row, "evidence")]:
             if name not in hashes:
                 yield f"{name}, which {id_} rests on, is not on record"
             elif contents.get(name) != hashes[name]:
@@ -140,16 +146,17 @@ def reference_faults(record: Record) -> Iterator[str]:
     ids = {"decision": {row["id"] for row in decisions}}
     ids["candidate"] = {row["id"] for row in record.tables["candidate"]}
     registered = Counter(row["candidate_id"] for row in decisions if row["kind"] == Kind.REGISTER)
-    signed = {id_ for r in decisions if r["kind"] == Kind.SIGN for id_ in json.loads(r["evidence"])}
+    signatures = (row for row in decisions if row["kind"] == Kind.SIGN)
+    signed = {id_ for row in signatures for id_ in json_column(row, "evidence")}
     looks = {(row["artifact_hash"], row["place"]) for row in record.tables["test_look"]}
     for row in record.tables["candidate"]:
         if registered[row["id"]] != 1:
             yield f"{row['id']} was registered by {registered[row['id']]} decisions, not by one"
-    for row in record.tables["evidence"]:
-        imported = "imported" in json.loads(row["notes"])
+    for row in record.intact_evidence:
+        imported = "imported" in json_column(row, "notes")
         if row["kind"] == SIGNATURE and row["id"] not in signed and not imported:
             yield f"signature {row['id']} belongs to no decision"
-        look = json.loads(row["scalars"]).get("looks")
+        look = json_column(row, "scalars").get("looks")
         if look and (row["artifact_hash"], int(look[0])) not in looks:
             yield f"look {int(look[0])} at the test, which {row['id']} names, is not on record"
     for item in record.tables["outbox"]:
@@ -160,8 +167,8 @@ def reference_faults(record: Record) -> Iterator[str]:
 def series_faults(record: Record, reader: RecordReader) -> Iterator[str]:
     """Stored arrays of evidence and looks that are missing or differ from their hash."""
     owners: dict[str, str] = {}
-    for row in record.tables["evidence"]:
-        for name, hash_ in json.loads(row["series"]).items():
+    for row in record.intact_evidence:
+        for name, hash_ in json_column(row, "series").items():
             owners.setdefault(hash_, f"series {name} of {row['id']}")
     for row in record.tables["test_look"]:
         owners.setdefault(row["samples_hash"], f"samples of {_name('test_look', row)}")

@@ -18,6 +18,7 @@ from podium.evidence import SCHEMA, Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger import schema
 from podium.ledger.chain import changed_outside, decision_hash, row_hash
+from podium.ledger.columns import json_column
 from podium.ledger.ledger import Transaction
 from podium.ledger.statements import (
     fields,
@@ -98,7 +99,7 @@ def _trial(row: Mapping[str, Any]) -> TrialRow:
     return TrialRow(
         **{
             **{name: row[name] for name in TrialRow.__dataclass_fields__},
-            "config": json.loads(row["config"]),
+            "config": json_column(row, "config"),
             "state": State(row["state"]),
             "score": nan_if_null(row["score"]),
             "seconds": nan_if_null(row["seconds"]),
@@ -207,7 +208,7 @@ def newest_receipts(tx: Transaction, slot: str, step: str, limit: int | None = 1
     newest = schema.receipt.c.seq.desc()
     columns = fields(schema.receipt, Receipt)
     rows = select(tx, columns, order=newest, limit=limit, slot=slot, step=step)
-    decoded = ({**row, **{k: json.loads(row[k]) for k in ("inputs", "outputs")}} for row in rows)
+    decoded = ({**row, **{k: json_column(row, k) for k in ("inputs", "outputs")}} for row in rows)
     return [Receipt(**row) for row in decoded]
 
 
@@ -228,7 +229,7 @@ def candidate_by_id(tx: Transaction, candidate_id: str) -> Candidate:
     row = first(tx, fields(schema.candidate, Candidate), id=candidate_id)
     if row is None:
         raise NotFoundError(f"no candidate '{candidate_id}'", fix="run: podium list candidates")
-    return Candidate(**{**row, "config": json.loads(row["config"])})
+    return Candidate(**{**row, "config": json_column(row, "config")})
 
 
 def trial_of_artifact(tx: Transaction, artifact_hash: str) -> tuple[TrialRow, str] | None:
@@ -269,9 +270,9 @@ def _evidence(row: Mapping[str, Any]) -> Evidence:
         raise changed_outside(f"evidence {row['id']}")
     scalars = {
         name: Scalar(nan_if_null(number), unit, direction)
-        for name, (number, unit, direction) in json.loads(row["scalars"]).items()
+        for name, (number, unit, direction) in json_column(row, "scalars").items()
     }
-    decoded = {name: json.loads(row[name]) for name in ("series", "notes")}
+    decoded = {name: json_column(row, name) for name in ("series", "notes")}
     plain = {name: row[name] for name in Evidence.__dataclass_fields__}
     return Evidence(**{**plain, **decoded, "scalars": scalars})
 
@@ -461,12 +462,12 @@ def _data_and_tasks(
     columns = [dataset.fingerprint, dataset.timeframe, dataset.tickers]
     fingerprints = {row["dataset_fingerprint"] for row in rows}
     datasets = {
-        row["fingerprint"]: (row["timeframe"], tuple(json.loads(row["tickers"])))
+        row["fingerprint"]: (row["timeframe"], tuple(json_column(row, "tickers")))
         for row in select_everywhere(tx, columns, fingerprint=fingerprints)
     }
     hashes = {row["task_hash"] for row in rows}
     specs = {
-        row["hash"]: json.loads(row["spec"])
+        row["hash"]: json_column(row, "spec")
         for row in select_everywhere(tx, [task.hash, task.spec], hash=hashes)
     }
 

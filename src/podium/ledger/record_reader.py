@@ -6,7 +6,6 @@ Opening the record with SQLAlchemy takes longer than the whole answer of ``podiu
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import weakref
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from podium.config import without_password
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.ledger import champions, failures
+from podium.ledger.columns import json_column
 from podium.ledger.pieces import in_pieces, is_many
 from podium.ledger.query import Parameter, Sql, condition
 from podium.slot import Champion
@@ -528,7 +528,7 @@ def _decoded(kind: str, row: dict[str, Any]) -> dict[str, Any]:
     for name in _DECODED:
         # A trial's notes are free text.
         if isinstance(row.get(name), str) and (kind, name) not in _FREE_TEXT:
-            row[name] = json.loads(row[name])
+            row[name] = json_column(row, name)
     row.pop("project_id", None)
     return row
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from podium.ledger import run_models, trial_facts
+from podium.ledger.columns import json_column
 from podium.ledger.notes import note_line, notes_of
 from podium.ledger.record_reader import RecordReader
 from podium.record import Record, finite, nan_if_null
@@ -166,7 +166,7 @@ def impact(
     measured = _values(reader, metric)
     pairs = []
     for row in rows:
-        config = json.loads(row["config"])
+        config = json_column(row, "config")
         if hyperparam in config:
             value = measured.get(row["id"], math.nan)
             pairs.append({"run_id": row["run_id"], hyperparam: config[hyperparam], metric: value})
@@ -202,7 +202,7 @@ def observations(reader: RecordReader, metric: str) -> list[Observation]:
         Observation(
             row["run_id"],
             row["family"],
-            json.loads(row["config"]),
+            json_column(row, "config"),
             (row["dataset_fingerprint"], row["task_hash"], row["split_hash"]),
             row["value"] if finite(row["value"]) else math.nan,
         )
@@ -324,7 +324,7 @@ def _record(
     metrics: Mapping[str, float | None],
     notes: Sequence[dict[str, Any]],
 ) -> Record:
-    extras = json.loads(row["extras"]) if row["extras"] else {}
+    extras = json_column(row, "extras")
     commit, diff, checkpoint = row["git_commit"], row["git_diff_hash"], row["checkpoint"]
     imported = row["origin"].startswith("import:")
     dirty = None if row["git_dirty"] is None or imported else bool(row["git_dirty"])
@@ -335,7 +335,7 @@ def _record(
         run_id=row["run_id"],
         model_name=row["family"],
         timestamp=row["created_at"],
-        hyperparams=extras.pop("hyperparams", None) or json.loads(row["config"]),
+        hyperparams=extras.pop("hyperparams", None) or json_column(row, "config"),
         metrics={name: nan_if_null(value) for name, value in metrics.items()},
         checkpoint_path=checkpoint,
         training_time_seconds=row["seconds"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 from podium.errors import DataError
 from podium.hashing import digest_bytes, json_text
+from podium.ledger.columns import read_mark
 from podium.ledger.record_reader import RecordReader
 
 FILE = Path("hyperparams") / "sweep_results.json"
@@ -40,7 +40,7 @@ class Mark:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a mark from its :attr:`text`."""
-        return cls(**json.loads(text)) if text else cls()
+        return read_mark(cls, text)
 
     @property
     def text(self) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from podium.ledger.columns import json_column
 from podium.ledger.notes import note_line, notes_of
 from podium.ledger.pieces import PIECE, pieces
 from podium.ledger.record_reader import RecordReader, by
@@ -67,7 +67,7 @@ def _facts(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dic
             "origin": row["origin"],
             "model_name": row["family"],
             "state": row["state"],
-            "config": json.loads(row["config"]),
+            "config": json_column(row, "config"),
             "metric": row["metric"] or None,
             "score": row["score"],
             "results": metrics[id_],
@@ -92,7 +92,7 @@ def _facts(reader: RecordReader, rows: Sequence[dict[str, Any]]) -> Iterator[dic
             "notes": [*filter(None, [row["notes"]]), *map(note_line, notes.get(id_, ()))],
             "git_commit": row["git_commit"],
             "git_diff_hash": row["git_diff_hash"],
-            **{name: json.loads(row[name] or "{}") for name in ("packages", "machine", "extras")},
+            **{name: json_column(row, name) for name in ("packages", "machine", "extras")},
         }
 
 

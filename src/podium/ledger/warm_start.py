@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from podium.ledger import schema, writes
+from podium.ledger.columns import json_column
 from podium.ledger.ledger import Transaction
 from podium.ledger.statements import mine, select, value, values
 from podium.space import ConfigDict
@@ -103,7 +104,7 @@ def searched_trials(
         fold=0,
         state=[*states],
     )
-    return [(row["id"], row["family"], json.loads(row["config"])) for row in rows]
+    return [(row["id"], row["family"], json_column(row, "config")) for row in rows]
 
 
 def _same_families(tx: Transaction, study: Study) -> dict[str, int]:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from podium import registry
 from podium.files import rerooted, write_atomic
 from podium.ledger import outbox, reads, schema
+from podium.ledger.columns import json_column, read_mark
 from podium.ledger.ledger import Ledger, Transaction
 from podium.ledger.statements import correlated, first, mine, select, value, values
 from podium.record import finite
@@ -61,7 +62,7 @@ class _ActiveMark:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        return cls(**json.loads(text)) if text else cls()
+        return read_mark(cls, text)
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class _Best:
     def texts(self, slot: str, best: str, active: str) -> dict[str, str]:
         """Content of both files, by their path."""
         row = self.row
-        extra = json.loads(row["extras"]) if row["extras"] else {}
+        extra = json_column(row, "extras")
         content = {
             **loss_fields(self.metric, row["score"], row.get("val_loss")),
-            "config": extra.get("hyperparams") or json.loads(row["config"]),
+            "config": extra.get("hyperparams") or json_column(row, "config"),
             "model_path": str(self.model),
             "podium": SCHEMA,
             "slot": slot,
@@ -238,7 +239,7 @@ class _Slot:
         table = schema.receipt
         newest = table.c.seq.desc()
         row = first(tx, table, order=newest, slot=self.slot, step=GRID)
-        return {**json.loads(row["outputs"]), "created_at": row["created_at"]} if row else None
+        return {**json_column(row, "outputs"), "created_at": row["created_at"]} if row else None
 
     def _changed_since(self, tx: Transaction, newest: Mapping[str, Any]) -> bool:
         """Whether a later search differs from the grid in data, task, split or metric."""

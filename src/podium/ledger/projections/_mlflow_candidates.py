@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 
 from podium.decision import Kind, Stage
 from podium.ledger import outbox, reads, schema
+from podium.ledger.columns import json_column
 from podium.ledger.ledger import Transaction
 from podium.ledger.outbox import Item
 from podium.ledger.projections._mlflow_target import zip_of
@@ -217,8 +217,8 @@ def evidence(tx: Transaction, candidate_id: str, kind: str) -> dict[str, Any]:
     row = first(tx, schema.evidence, order=newest, candidate_id=candidate_id, kind=kind)
     if row is None:
         return {}
-    scalars = {name: figure for name, (figure, *_) in json.loads(row["scalars"]).items()}
-    return {**json.loads(row["notes"]), "scalars": scalars, "created_at": row["created_at"]}
+    scalars = {name: figure for name, (figure, *_) in json_column(row, "scalars").items()}
+    return {**json_column(row, "notes"), "scalars": scalars, "created_at": row["created_at"]}
 
 
 def _timesteps(tx: Transaction, trial_id: str) -> int | None:

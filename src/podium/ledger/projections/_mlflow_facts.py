@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from podium.ledger import outbox, reads, schema
+from podium.ledger.columns import json_column
 from podium.ledger.ledger import Transaction
 from podium.ledger.notes import note_line
 from podium.ledger.projections import _mlflow_candidates as candidates
@@ -120,7 +121,7 @@ def notes(tx: Transaction, subject_ids: Sequence[str]) -> list[str]:
 
 def question_params(tx: Transaction, row: Mapping[str, Any]) -> dict[str, Any]:
     """Single values of a study's question; hashes are named as such."""
-    question = json.loads(row["question"])
+    question = json_column(row, "question")
     params = {name: part for name, part in question.items() if not isinstance(part, dict | list)}
     for name, column in _HASHED.items():
         if name in params:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from podium.hashing import json_text
+from podium.ledger.columns import json_column
 from podium.ledger.ledger import Transaction
 from podium.ledger.projections import _mlflow_facts
 from podium.ledger.projections._mlflow_facts import Facts
@@ -165,7 +165,7 @@ def _dataset(facts: Facts) -> dict[str, str]:
     row, split = facts.row["dataset"], facts.row["split"]
     if not row:
         return {}
-    tickers = json.loads(row["tickers"])
+    tickers = json_column(row, "tickers")
     parts = {name: split.get(name) for name in ("validation_from", "validation_to")}
     source = {"fingerprint": row["fingerprint"], "timeframe": row["timeframe"], **parts}
     profile = {"samples": row["bars"], "tickers": tickers}
@@ -210,7 +210,7 @@ def named(template: str, parts: Mapping[str, str]) -> str:
 
 def _parts(facts: Facts) -> dict[str, str]:
     """Values for the name of a trial's run, without its number."""
-    row, config = facts.row, json.loads(facts.row["config"])
+    row, config = facts.row, json_column(facts.row, "config")
     windows = [facts.task.get("window"), *(config.get(name) for name in _WINDOWS)]
     window = next(filter(None, windows), None)
     dataset = row["dataset"].get("name", config.get("data_version", ""))
@@ -229,14 +229,14 @@ def _parts(facts: Facts) -> dict[str, str]:
 def _user_values(row: Mapping[str, Any]) -> dict[str, Any]:
     """The user's values beside the config of a trial that podium trained."""
     values: dict[str, Any] = (
-        json.loads(row["extras"]) if row["extras"] and not row["origin"] else {}
+        json_column(row, "extras") if row["extras"] and not row["origin"] else {}
     )
     return values
 
 
 def _params(facts: Facts) -> dict[str, str]:
     """All settings of a trial; the config's names take precedence."""
-    row, config = facts.row, json.loads(facts.row["config"])
+    row, config = facts.row, json_column(facts.row, "config")
     settings: dict[str, Any] = {"family": row["family"]}
     if not row["origin"]:
         dataset, split = row["dataset"], row["split"]
@@ -247,7 +247,7 @@ def _params(facts: Facts) -> dict[str, str]:
             metric=row["metric"],
             dataset=dataset.get("name"),
             timeframe=dataset.get("timeframe"),
-            tickers=json.loads(dataset["tickers"]) if dataset else None,
+            tickers=json_column(dataset, "tickers") if dataset else None,
             dataset_fingerprint=row["dataset_fingerprint"],
             split=split.get("name", row["split_hash"]),
             validation_from=split.get("validation_from"),

@@ -19,6 +19,7 @@ from podium.hashing import digest_bytes, new_id
 from podium.importers._base import Imported, source_of
 from podium.importers.experiments_log import lines as records_of
 from podium.ledger import foreign, outbox, schema, writes
+from podium.ledger.columns import json_column, read_mark
 from podium.ledger.ledger import Ledger, Transaction
 from podium.ledger.projections import _active
 from podium.ledger.projections._active import ACTIVE, GRID, result_value
@@ -103,7 +104,7 @@ class _LogMark:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        return cls(**json.loads(text)) if text else cls()
+        return read_mark(cls, text)
 
 
 @dataclass(frozen=True)
@@ -275,7 +276,7 @@ def _trials(tx: Transaction, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
 def _receipts(tx: Transaction, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     table = schema.receipt
     rows = select(tx, table, order=table.c.seq, inputs_hash=ids, step=(GRID, LINES))
-    return {row["inputs_hash"]: json.loads(row["outputs"]) for row in rows}
+    return {row["inputs_hash"]: json_column(row, "outputs") for row in rows}
 
 
 def _run(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,7 +286,7 @@ def _run(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": row["id"] + pruned,
         "phase": PHASES.get(row["phase"], row["phase"]),
         "timestamp": row["ended_at"],
-        "config": json.loads(row["config"]),
+        "config": json_column(row, "config"),
         **_active.loss_fields(
             row["metric"], finite_or_none(row["score"]), finite_or_none(row["val_loss"])
         ),
