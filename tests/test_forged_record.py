@@ -14,7 +14,7 @@ import projects
 import records
 from podium.cli.main import run as command
 from podium.decision import Decision, Kind, Result, Stage, Verdict
-from podium.errors import DataError
+from podium.errors import DataError, NotFoundError
 from podium.evidence import Scalar
 from podium.ledger import decisions, looks, reads, schema, writes
 from podium.ledger.chain import row_hash
@@ -316,6 +316,32 @@ def test_no_verb_ends_in_a_bug_on_json_of_another_shape(recorded, tmp_path, caps
                     named = table in ("candidate", "decision", "evidence")
                     assert words != ["doctor"] or not named or code == 7, (table, name, value)
                 shutil.rmtree(root)
+
+
+def test_stored_arrays_and_trials_of_another_shape_are_not_read(recorded):
+    with open_project(recorded) as project:
+        [row] = projects.query(recorded, "SELECT hash FROM blob WHERE dtype = '<f8' LIMIT 1")
+        trial_id = projects.query(recorded, "SELECT id FROM trial")[0]["id"]
+        for statement in ("UPDATE blob SET dtype = '<i8' WHERE dtype = '<f8'", "DELETE FROM blob"):
+            assert project.ledger.read(reads.array, row["hash"]).size == 5
+            with closing(projects.connect(recorded)) as raw:
+                before = raw.execute("SELECT * FROM blob").fetchall()
+                raw.execute(statement)
+                raw.commit()
+            for read in (
+                lambda: project.ledger.read(reads.array, row["hash"]),
+                lambda: project.reader.array(row["hash"]),
+            ):
+                with pytest.raises((DataError, NotFoundError), match=row["hash"][:12]):
+                    read()
+            with closing(projects.connect(recorded)) as raw:
+                raw.execute("DELETE FROM blob")
+                places = ", ".join("?" * len(before[0]))
+                raw.executemany(f"INSERT INTO blob VALUES ({places})", before)
+                raw.commit()
+        forged(recorded, "UPDATE trial SET state = 'x'")
+        with pytest.raises(DataError, match=trial_id):
+            project.ledger.read(reads.trials_by_id, [trial_id])
 
 
 def test_a_dropped_or_replaced_trigger_is_a_fault(recorded):

@@ -14,9 +14,8 @@ from typing import Any
 
 from podium.decision import MOVING, Kind, Result, Stage
 from podium.evidence import SIGNATURE
-from podium.hashing import digest_bytes
 from podium.ledger.chain import CHAINED, decision_hash, first_link, row_hash, sha
-from podium.ledger.columns import json_column
+from podium.ledger.columns import blob_hash, json_column
 from podium.ledger.record_reader import RecordReader
 
 Row = dict[str, Any]
@@ -176,7 +175,7 @@ def series_faults(record: Record, reader: RecordReader) -> Iterator[str]:
     for begin in range(0, len(wanted), PIECE):
         piece = wanted[begin : begin + PIECE]
         rows = reader.select("blob", "hash, dtype, data", order="", hash=piece)
-        intact = {row["hash"] for row in rows if row["hash"] == _blob_hash(row)}
+        intact = {row["hash"] for row in rows if row["hash"] == blob_hash(row)}
         yield from (f"{owners[h]} is missing or was changed" for h in piece if h not in intact)
 
 
@@ -204,7 +203,3 @@ def _name(table: str, row: Row) -> str:
 
 def _head(value: tuple[Any, ...] | None) -> str:
     return "absent" if value is None else f"{value[0]} by {value[1]}"
-
-
-def _blob_hash(row: Row) -> str:
-    return digest_bytes(row["dtype"].encode(), bytes(row["data"]))

@@ -1,14 +1,18 @@
-"""JSON columns of the record as values."""
+"""JSON columns and stored arrays of the record as values."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from podium.errors import DataError
+from podium.hashing import digest_bytes
 from podium.ledger.chain import changed_outside
 from podium.ledger.champions import RESTORE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 _LISTS = ("tickers", "evidence", "verdicts")
@@ -49,3 +53,23 @@ def read_mark(kind: type[T], text: str) -> T:
     except (TypeError, ValueError):
         message = f"the record has {text!r:.60} as the mark of a projection"
         raise DataError(message, "a mark as podium writes it", RESTORE) from None
+
+
+def blob_hash(row: Mapping[str, Any]) -> str:
+    """Hash of a stored array from its row."""
+    return digest_bytes(row["dtype"].encode(), bytes(row["data"]))
+
+
+def stored_array(row: Mapping[str, Any]) -> NDArray[Any]:
+    """Array of a row with ``hash``, ``dtype`` and ``data``.
+
+    Raises
+    ------
+    DataError
+        The row differs from its hash.
+    """
+    import numpy as np
+
+    if blob_hash(row) != row["hash"]:
+        raise changed_outside(f"the stored series {row['hash'][:12]}")
+    return np.frombuffer(row["data"], dtype=np.dtype(row["dtype"]))

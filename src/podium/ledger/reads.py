@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ from podium.evidence import SCHEMA, Evidence, Scalar
 from podium.hashing import digest
 from podium.ledger import schema
 from podium.ledger.chain import changed_outside, decision_hash, row_hash
-from podium.ledger.columns import json_column
+from podium.ledger.columns import json_column, stored_array
 from podium.ledger.ledger import Transaction
 from podium.ledger.statements import (
     fields,
@@ -96,15 +95,12 @@ def trials_by_key(tx: Transaction, keys: Sequence[str]) -> dict[str, TrialRow]:
 
 
 def _trial(row: Mapping[str, Any]) -> TrialRow:
-    return TrialRow(
-        **{
-            **{name: row[name] for name in TrialRow.__dataclass_fields__},
-            "config": json_column(row, "config"),
-            "state": State(row["state"]),
-            "score": nan_if_null(row["score"]),
-            "seconds": nan_if_null(row["seconds"]),
-        }
-    )
+    try:
+        state, numbers = State(row["state"]), {n: nan_if_null(row[n]) for n in ("score", "seconds")}
+    except ValueError:
+        raise changed_outside(f"trial {row['id']}") from None
+    plain = {name: row[name] for name in TrialRow.__dataclass_fields__}
+    return TrialRow(**{**plain, **numbers, "state": state, "config": json_column(row, "config")})
 
 
 def count_ended(tx: Transaction, keys: Sequence[str]) -> int:
@@ -120,17 +116,26 @@ def array(tx: Transaction, name: str) -> NDArray[Any]:
     ------
     NotFoundError
     """
-    stored = arrays(tx, [name])
-    if not stored:
-        raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
-    return stored[name]
+    return arrays(tx, [name])[name]
 
 
 def arrays(tx: Transaction, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    """Stored arrays by their hash; missing ones are left out."""
+    """Stored arrays by their hash.
+
+    Raises
+    ------
+    NotFoundError
+        An array is missing.
+    DataError
+        An array differs from its hash.
+    """
     blob = schema.blob.c
     rows = select(tx, [blob.hash, blob.dtype, blob.data], hash=sorted(set(names)))
-    return {row["hash"]: np.frombuffer(row["data"], dtype=np.dtype(row["dtype"])) for row in rows}
+    stored = {row["hash"]: stored_array(row) for row in rows}
+    for name in names:
+        if name not in stored:
+            raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
+    return stored
 
 
 def results(

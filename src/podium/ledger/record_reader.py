@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from podium.config import without_password
 from podium.errors import DataError, NotFoundError, UsageError, suggest
 from podium.ledger import champions, failures
-from podium.ledger.columns import json_column
+from podium.ledger.columns import json_column, stored_array
 from podium.ledger.pieces import in_pieces, is_many
 from podium.ledger.query import Parameter, Sql, condition
 from podium.slot import Champion
@@ -343,12 +343,10 @@ class RecordReader:
         ------
         NotFoundError
         """
-        import numpy as np
-
         row = self.first("blob", hash=name)
         if row is None:
             raise NotFoundError(f"no stored series {name[:12]}", fix="run: podium doctor")
-        return np.frombuffer(row["data"], dtype=np.dtype(row["dtype"]))
+        return stored_array(row)
 
     def sequence(self) -> int:
         """Number of the newest decision; 0 if there is none."""
