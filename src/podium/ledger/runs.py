@@ -273,7 +273,7 @@ def _searched(row: Mapping[str, Any]) -> SearchedTrial:
         row["id"],
         row["run_id"] or "",
         row["family"],
-        json.loads(row["config"]),
+        json_column(row, "config"),
         row["state"] == "complete",
         nan_if_null(row["score"]),
         row["metric"],
