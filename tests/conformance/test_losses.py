@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 from podium import registry  # noqa: E402
 from podium.errors import NotFoundError  # noqa: E402
 from podium.families._losses import graded, loss_of  # noqa: E402
+from podium.intervals import LEVELS  # noqa: E402
 from podium.testing import losses  # noqa: E402
 
 
@@ -26,7 +27,7 @@ def pinball(outputs, targets):
     each = [
         level * max(y - f, 0) + (1 - level) * max(f - y, 0)
         for row, y in zip(outputs, targets, strict=True)
-        for f, level in zip(row, (0.1, 0.5, 0.9), strict=True)
+        for f, level in zip(row, LEVELS, strict=True)
     ]
     return np.mean(each)
 

@@ -31,8 +31,9 @@ from podium.steps.workspace.project import Project
 
 # Interval of reads of the outbox, and the longest pause while MLflow does not answer.
 EVERY_SECONDS, PAUSE_SECONDS = 1.0, 30.0
-# Nice value of the sender: a share of 23 to the 1024 of a training on the same processor.
-PRIORITY = 17
+# Nice value of the sender beside a step: a share of 23 to the 1024 of a training on the same
+# processor. After the step others may wait for it.
+PRIORITY, AFTERWARDS = 17, 5
 # Least time between two sendings of the curves of running trials.
 LIVE_SECONDS = 2.0
 LOG_BYTES = 64 * 1024
@@ -73,7 +74,10 @@ class Feeder:
         self.projection = projection_of(project, target, write=self.ask)
         self.curves = self.projection.live
         self.followed = time.monotonic()
-        _lower_priority()
+        # A session of its own, because the record writer must not wait.
+        with contextlib.suppress(OSError):
+            os.setsid()
+        _set_priority(PRIORITY)
 
     def ask(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Let the record writer write to the record; returns its answer."""
@@ -89,6 +93,7 @@ class Feeder:
         while not _is_over(pause):
             stopped = self.send(live=True) is SendOutcome.STOPPED
             pause = min(2 * pause, PAUSE_SECONDS) if stopped else EVERY_SECONDS
+        _set_priority(AFTERWARDS)
         while self.projection.waiting() or self.projection.left():
             outcome = self.send()
             if outcome is SendOutcome.STOPPED:
@@ -147,13 +152,15 @@ def projection_of(
     )
 
 
-def _lower_priority() -> None:
-    """Leave a busy processor to the training, up to a share of 2 to 5 per cent."""
-    os.nice(PRIORITY)
-    # Where Linux shares processors between sessions first, the priority of the session counts.
-    with contextlib.suppress(OSError):
-        os.setsid()
-        Path("/proc/self/autogroup").write_text(str(PRIORITY))
+def _set_priority(nice: int) -> None:
+    """Set the share of a busy processor that the sender leaves to trainings."""
+    # Where Linux shares processors between sessions first, the priority of the session counts; it
+    # may be raised again, which that of a process may not.
+    try:
+        Path("/proc/self/autogroup").write_text(str(nice))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
 def _is_over(seconds: float) -> bool:
