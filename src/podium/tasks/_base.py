@@ -135,6 +135,11 @@ class TaskData(abc.ABC):
         """Steps of a label, at least 1; labels of neighbouring samples overlap."""
         return 1
 
+    @property
+    def loss(self) -> str:
+        """Name of the loss of each row, if it is not the slot's metric."""
+        return self.task.loss
+
     def family(self, name: str) -> Any:
         """A new object of a family for this task."""
         return registry.family(name, self.section.task, path=self.section.path)
