@@ -67,6 +67,15 @@ class SlotTask(abc.ABC):
             Too few data to train or to evaluate.
         """
 
+    def require_metric(self, metric: str) -> None:
+        """Refuse a metric that does not score this task's predictions.
+
+        Raises
+        ------
+        UsageError
+        """
+        del metric
+
     @abc.abstractmethod
     def parts(self, view: Any, fold: Fold) -> tuple[Any, Any]:
         """Training and validation part of a fold, as input of families."""

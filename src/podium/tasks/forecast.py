@@ -99,10 +99,10 @@ class ForecastTask(SlotTask):
         DataError
             A feature is not finite after its warm-up, or the test is too short.
         UsageError
-            A metric with ``losses`` rises.
+            The direction of the metric is unknown or does not fit its losses.
         """
         section = config.slot(slot)
-        loss_of(section.metric)
+        self.require_metric(section.metric)
         stop = len(samples)
         if section.test_to:
             stop = int(np.searchsorted(samples.times, np.datetime64(section.test_to, "s"), "right"))
@@ -124,6 +124,10 @@ class ForecastTask(SlotTask):
             fix = f"see the members' first and last bars: podium check {section.dataset}"
             raise DataError(found, "members with bars in the test", fix)
         return data
+
+    def require_metric(self, metric: str) -> None:
+        """Refuse a metric whose direction is unknown or does not fit its losses."""
+        loss_of(metric)
 
     def parts(self, view: View, fold: Fold) -> tuple[Windows, Windows]:
         """Windows with a known target."""
@@ -424,9 +428,10 @@ def loss_of(metric: str) -> str:
     Raises
     ------
     UsageError
-        A metric with ``losses`` rises.
+        A metric with ``losses`` rises, or a score has no direction.
     """
     if not hasattr(registry.load("metrics", metric), "losses"):
+        registry.require_direction(metric)
         return str(USUAL["metric"])
     if registry.direction(metric) is Direction.MAX:
         raise UsageError(

@@ -43,6 +43,8 @@ def objectives(config: Config, slot: str) -> list[str]:
     if len(set(names)) < len(names):
         problems.add(f"metrics are {', '.join(names)}", "each one once")
     UsageError.raise_for(problems)
+    for name in names:
+        registry.load("tasks", section.task).TASK.require_metric(name)
     return names
 
 
