@@ -73,7 +73,8 @@ def numbers(reader: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
         findings.append(_score(reader, row, ended, losses.same))
     findings += _curves(reader, id_, ended)
     recorded = trial_facts.results(reader, [id_])[id_]
-    results = {name: nan_if_null(value) for name, value in recorded.items()}
+    # Results of a candidate on the test are no part of the training.
+    results = {n: nan_if_null(v) for n, v in recorded.items() if not n.startswith(writes.TEST)}
     # Errors computed from the forecasts are compared with the forecasts.
     again = writes.results_of(ended, metric)
     for name in {*DERIVED, *(f"val_{m}" for m in registry.names("metrics"))} - {*again}:
