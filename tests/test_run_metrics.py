@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,16 +25,9 @@ from podium.tasks.forecast import last_value_error, view_of
 from podium.testing.series import bars
 
 RETURN = {"target": "return", "features": ["log_return"], "signal": "sign"}
-HITS = '''"""Share of forecasts with the right sign; higher is better."""
-
-import numpy as np
-
-DIRECTION = "max"
-
-
-def score(truth, forecast):
-    return float(np.mean(np.sign(truth) == np.sign(forecast)))
-'''
+# The metric of the documentation.
+DOCS = Path(__file__).parent.parent / "docs" / "judgement.md"
+HITS = re.search(r"## Your own metric.*?```python\n(.*?)```", DOCS.read_text(), re.DOTALL)[1]
 
 
 @pytest.fixture(scope="module")

@@ -170,8 +170,8 @@ class HyperparamTracker:
         model_name : str, optional
             Only runs of this model.
         minimize : bool, optional
-            Default: the direction declared in ``[metrics]`` of podium.toml, else the one implied
-            by the name.
+            Default: the direction declared in ``[metrics]`` of podium.toml or in the metric's
+            file, else the one implied by the name.
         slot : str, optional
             Only runs of this slot.
 
