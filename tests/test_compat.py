@@ -20,6 +20,7 @@ from podium.steps.archive import init
 from podium.steps.data.bars import slot_data
 from podium.steps.pipeline.run import run
 from podium.steps.search.grid import grid
+from podium.steps.search.sweep import sweep
 from podium.steps.search.tune import tune
 from podium.steps.workspace.session import open_project
 from test_experiments_files import NOTEBOOK
@@ -378,6 +379,71 @@ def test_every_snippet_runs_on_runs_of_podium(tmp_path, verb):
     assert told["ensemble"] == "3 True\n"
     assert told["active"] == "True ('AAPL', 'IBM')\n"
     assert int(told["log"].splitlines()[-1]) >= 4
+
+
+@pytest.mark.slow
+def test_every_snippet_runs_on_a_sweep_of_two_families(tmp_path):
+    root = init.init(tmp_path / "home", compat=True, demo=True)
+    returns = {"target": "log_return", "signal": "sign", "window": 8, "horizon": 5}
+    projects.configure(root, slots={projects.SLOT: returns})
+    projects.keep_two_years(root)
+    with open_project(root) as project:
+        for family in ("lstm", "ridge"):
+            sweep(project, projects.SLOT, families=[family], max_runs=3)
+        view = slot_data(project.config, projects.SLOT)
+        windows = Windows.of(view.view, view.test_bars).inputs()
+    np.save(root / "windows.npy", windows)
+
+    def ours(snippet):
+        # The three models of the guide are no families yet.
+        for name, family in (("toto", "lstm"), ("kronos", "ridge"), ("chronos2", "lstm")):
+            snippet = snippet.replace(f'"{name}"', f'"{family}"')
+        return snippet
+
+    before = (
+        READERS
+        + "import numpy as np\nfrom podium import load_model\ndata = np.load('windows.npy')\n"
+        + "model = type('Net', (), {'load_state_dict': lambda self, s: print(len(s))})()\n"
+    )
+    every = """
+for run in tracker.runs:
+    print(run.model_name, load_model(run.checkpoint_path).predict(data).shape == data.shape[:1])
+"""
+    told = outputs(
+        root,
+        inference=("", ours(INFERENCE), ""),
+        compare=("", ours(COMPARE), "\nprint(df['model_name'].tolist())"),
+        impact=(READERS, ours(IMPACT), "\nprint(len(df), df['val_pct_mae'].notna().all())"),
+        report=(READERS, REPORT, ""),
+        trading=(before, ours(TRADING), "\nprint(best_kronos.model_name)"),
+        ensemble=(before, ENSEMBLE, every + "print(ensemble_pred.shape == data.shape[:1])"),
+        metrics=(READERS + "config = {'a': 1}\n", ours(NEW_METRICS), "\nprint(best.metrics)"),
+        model=(
+            READERS + "config = {'a': 1}\nmetrics = {'val_pct_mae': 9.0}\n",
+            NEW_MODEL,
+            "\nrun_my_model_training(config, tracker)\nprint(tracker.runs[-1].model_name)",
+        ),
+        count=("", COUNT, ""),
+    )
+    path = told["inference"].removeprefix("Loading best model from: ").strip()
+    assert Path(path).is_file()
+    names = ["lstm"] * 3 + ["ridge"]
+    assert sorted(eval(told["compare"].splitlines()[-1])) == names
+    assert told["compare"].splitlines()[0].split()[2:] == ["val_pct_mae", "test_pct_mae", "val_r2"]
+    assert told["impact"].splitlines()[-1] == "3 True"
+    assert told["impact"].splitlines()[0].split() == ["run_id", "learning_rate", "val_pct_mae"]
+    for line in ("### LSTM", "### RIDGE", f"- Checkpoint: {path}", "Total runs: 4"):
+        assert line in told["report"].splitlines(), line
+    best, error, tensors, other = told["trading"].splitlines()
+    assert (best, other) == ("Best model overall: lstm", "ridge")
+    assert error.startswith("Val pct_MAE: ")
+    assert int(tensors) > 0
+    *each, ensembled = told["ensemble"].splitlines()
+    assert sorted(each) == [f"{name} True" for name in names]
+    assert ensembled == "True"
+    assert "'val_sharpe_ratio': 1.5" in told["metrics"]
+    assert told["model"] == "my_model\n"
+    assert told["count"] == "6 runs\n"
 
 
 def test_the_guides_one_liner_counts_the_runs(root):

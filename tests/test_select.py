@@ -112,9 +112,9 @@ def test_an_empty_result_names_what_was_searched_and_a_command(root, tmp_path, c
     out, err = shown(capsys, "--model", "ridgi", code=3)
     assert "Did you mean 'ridge'" in err
     out, err = shown(capsys, "--metric", "val_mea", "--export-path", code=3)
-    assert "Did you mean 'val_mae'? Known: val_mae, val_mse, val_r2" in err
+    assert "Did you mean 'val_mae'? Known: dm_pvalue_vs_naive, naive_mae, val_mae" in err
     out, err = shown(capsys, "--metric", "zest", code=3)
-    assert "Known: val_mae, val_mse, val_r2" in err
+    assert "Known: dm_pvalue_vs_naive, naive_mae, val_mae" in err
     out, err = shown(capsys, OTHER, code=3)
     assert f"podium sweep {OTHER}" in err
     assert not (root / FILE).exists()

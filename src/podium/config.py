@@ -180,7 +180,7 @@ def load(
     space = {name: reader.table(value, f"space.{name}") for name, value in families.items()}
     for family in space:
         reader.require_member("families", family, f"[space.{family}]")
-    metrics = reader.directions(raw.get("metrics", {}))
+    metrics = {**_plugin_directions(), **reader.directions(raw.get("metrics", {}))}
     policies = reader.policies(raw.get("policies", {}))
     if "policy" in raw:
         policies[EVERYWHERE] = reader.policy(raw["policy"], "policy")
@@ -195,6 +195,14 @@ def load(
         policies=policies,
         origins=reader.origins,
     )
+
+
+def _plugin_directions() -> dict[str, str]:
+    """Directions that the project's metrics declare."""
+    declared = {
+        name: registry.constant("metrics", name, "DIRECTION") for name in plugin.names("metrics")
+    }
+    return {name: way for name, way in declared.items() if way in ("min", "max")}
 
 
 class _Reader:

@@ -234,9 +234,34 @@ class Direction(StrEnum):
 
 
 def direction(metric: str) -> Direction:
-    """Direction of a metric; a plugin is read, not run."""
-    rises = constant("metrics", metric, "DIRECTION") == "max"
-    return Direction.MAX if rises else Direction.MIN
+    """Direction of a metric, ``min`` if it declares none; a plugin is read, not run.
+
+    Raises
+    ------
+    UsageError
+        DIRECTION is neither ``"min"`` nor ``"max"``.
+    """
+    declared = constant("metrics", metric, "DIRECTION")
+    try:
+        return Direction(declared or Direction.MIN)
+    except ValueError:
+        found = f"DIRECTION of metric '{metric}' is {declared!r}"
+        raise UsageError(found, '"min" or "max"') from None
+
+
+def require_direction(metric: str) -> None:
+    """Refuse a metric that is a score without a DIRECTION.
+
+    Raises
+    ------
+    UsageError
+    """
+    if constant("metrics", metric, "DIRECTION") is None:
+        raise UsageError(
+            f"metric '{metric}' has a score and no DIRECTION",
+            'DIRECTION = "max" if higher scores are better, else "min"',
+            "add the line to its file",
+        )
 
 
 def version(kind: str, name: str) -> int | str:

@@ -21,7 +21,6 @@ from podium.files import full_disk_explained, write_atomic
 from podium.hashing import json_text
 from podium.ledger import run_ranking, runs
 from podium.ledger.record_reader import RecordReader
-from podium.ledger.run_models import TEST
 from podium.ledger.runs import Among
 from podium.ledger.sweep_file import FILE, has_new_content, is_stale
 from podium.record import Record, finite, lower_is_better
@@ -171,8 +170,8 @@ class HyperparamTracker:
         model_name : str, optional
             Only runs of this model.
         minimize : bool, optional
-            Default: the direction declared in ``[metrics]`` of podium.toml, else the one implied
-            by the name.
+            Default: the direction declared in ``[metrics]`` of podium.toml or in the metric's
+            file, else the one implied by the name.
         slot : str, optional
             Only runs of this slot.
 
@@ -250,7 +249,6 @@ class HyperparamTracker:
             among = self._comparable(reader, "", slot, model_names)
         if metrics is None:
             records = [] if reader is None else runs.runs(reader, model_names, among)
-            records = [] if reader is None else self._completed(reader, records)
             metrics = sorted({name for run in records for name in run.metrics}, key=_usual)
         names = list(dict.fromkeys(metrics))
         rows = [] if reader is None else runs.table(reader, names, model_names, among)
@@ -303,8 +301,7 @@ class HyperparamTracker:
         """Condition of the runs that can be ranked together; several slots are refused."""
         if slot is not None and self._config is not None:
             self._config.slot(slot)
-        measured = "" if metric.startswith(TEST) else metric
-        among, slots, others = runs.comparable(reader, measured, slot=slot, model_names=models)
+        among, slots, others = runs.comparable(reader, metric, slot=slot, model_names=models)
         if slots:
             raise UsageError(
                 f"the runs are of {len(slots)} slots with other data or tasks: {', '.join(slots)}",
@@ -317,7 +314,7 @@ class HyperparamTracker:
         return among
 
     def _completed(self, reader: RecordReader, records: list[Record]) -> list[Record]:
-        """Runs with the file of their model and their results on the test, as far as known."""
+        """Runs with the file of their model, as far as known."""
         return run_ranking.completed(reader, self._project_config(), records)
 
     def _project_config(self) -> Config:

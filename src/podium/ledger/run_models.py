@@ -1,23 +1,19 @@
-"""Models and test results of searched runs: their own, or of candidates made from their configs."""
+"""Models of searched runs: their own, or of candidates made from their configs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from podium.files import rerooted
 from podium.ledger.record_reader import RecordReader
-from podium.record import Record, finite
+from podium.record import Record
 
-# Prefix of a result on the sealed test.
-TEST = "test_"
-# Evidence with results on the sealed test.
-_KINDS = ("test", "evaluation")
 _CANDIDATES = """
-    SELECT c.id, c.artifact_path, c.config AS own, t.id AS trial_id, t.config, t.metric
+    SELECT c.id, c.artifact_path, c.config AS own, t.id AS trial_id, t.config
     FROM candidate c
     JOIN study_trial l ON l.project_id = c.project_id AND l.study_id = c.study_id
     JOIN trial t ON t.project_id = l.project_id AND t.id = l.trial_id AND t.family = c.family
@@ -28,26 +24,6 @@ def candidates(reader: RecordReader) -> dict[str, dict[str, Any]]:
     """Newest candidate made from the config of each run, by trial id."""
     rows = reader.query(_CANDIDATES, reader.project_id)
     return {row["trial_id"]: row for row in rows if _config(row["own"]) == _config(row["config"])}
-
-
-def tests(reader: RecordReader) -> dict[str, dict[str, float]]:
-    """Results on the sealed test by name (``test_mae``), by trial id."""
-    made = candidates(reader)
-    if not made:
-        return {}
-    ids = sorted({row["id"] for row in made.values()})
-    columns = "candidate_id, scalars"
-    rows = reader.select("evidence", columns, order="seq", kind=_KINDS, candidate_id=ids)
-    scalars: dict[str, Mapping[str, Any]] = {row["candidate_id"]: row["scalars"] for row in rows}
-    return {
-        trial_id: {
-            f"{TEST}{row['metric'] if name == 'loss' else name}": float(value)
-            for name, (value, *_) in scalars[row["id"]].items()
-            if ":" not in name and finite(value)
-        }
-        for trial_id, row in made.items()
-        if row["id"] in scalars
-    }
 
 
 def checkpoints(reader: RecordReader, tuning: str, registry: str) -> dict[str, Path]:
@@ -86,25 +62,17 @@ def checkpoints(reader: RecordReader, tuning: str, registry: str) -> dict[str, P
 def completed(
     reader: RecordReader, records: Sequence[Record], tuning: str, registry: str
 ) -> list[Record]:
-    """Runs with the file of their model and their results on the test, as far as known.
+    """Runs with the file of their model, as far as known.
 
     Parameters
     ----------
     tuning, registry : str
         As of :func:`checkpoints`.
     """
-    files, results = checkpoints(reader, tuning, registry), tests(reader)
-    complete = []
+    files, complete = checkpoints(reader, tuning, registry), []
     for run in records:
-        file, measured = files.get(run.trial_id), results.get(run.trial_id, {})
-        # Results on the test in the metrics that the run has on the validation.
-        of_test = {
-            name: value
-            for name, value in measured.items()
-            if f"val_{name.removeprefix(TEST)}" in run.metrics
-        }
-        path = _openable(reader, run.checkpoint_path, file)
-        complete.append(replace(run, checkpoint_path=path, metrics={**of_test, **run.metrics}))
+        path = _openable(reader, run.checkpoint_path, files.get(run.trial_id))
+        complete.append(replace(run, checkpoint_path=path))
     return complete
 
 

@@ -8,9 +8,8 @@ from podium import registry
 from podium.config import Config
 from podium.ledger import run_models, runs
 from podium.ledger.record_reader import RecordReader
-from podium.ledger.run_models import TEST
 from podium.ledger.runs import ALL, Among
-from podium.record import Record, finite, lower_is_better
+from podium.record import Record, lower_is_better
 
 
 def is_lower_better(metric: str, declared: Mapping[str, str], minimize: bool | None = None) -> bool:
@@ -37,7 +36,7 @@ def is_lower_better(metric: str, declared: Mapping[str, str], minimize: bool | N
 
 
 def completed(reader: RecordReader, config: Config, records: Sequence[Record]) -> list[Record]:
-    """Runs with the file of their model and their results on the test, as far as known."""
+    """Runs with the file of their model, as far as known."""
     return run_models.completed(reader, records, config.paths.tuning, config.paths.registry)
 
 
@@ -60,11 +59,6 @@ def best_runs(
     lower : bool
         Whether a lower value is better.
     """
-    if not metric.startswith(TEST):
-        most = 2**62 if k is None else k
-        best = runs.top(reader, metric, most, minimize=lower, model_names=models, among=among)
-        return completed(reader, config, best)
-    # Results on the test are those of candidates, which no query of runs has.
-    records = completed(reader, config, runs.runs(reader, models, among))
-    known = [run for run in records if finite(run.metrics.get(metric))]
-    return sorted(known, key=lambda run: run.metrics[metric] * (1 if lower else -1))[:k]
+    most = 2**62 if k is None else k
+    best = runs.top(reader, metric, most, minimize=lower, model_names=models, among=among)
+    return completed(reader, config, best)

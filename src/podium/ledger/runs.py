@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from podium.ledger import run_models, trial_facts
+from podium.ledger import trial_facts
 from podium.ledger.columns import json_column
 from podium.ledger.notes import note_line, notes_of
 from podium.ledger.record_reader import RecordReader
@@ -295,11 +295,7 @@ def _values(reader: RecordReader, metric: str) -> dict[str, float]:
     """Results of a metric, by trial."""
     sql = "SELECT trial_id, value FROM result WHERE project_id = ? AND metric = ?"
     rows = reader.query(sql, reader.project_id, metric)
-    known = {row["trial_id"]: nan_if_null(row["value"]) for row in rows}
-    if not metric.startswith(run_models.TEST):
-        return known
-    of_test = run_models.tests(reader).items()
-    return {id_: results[metric] for id_, results in of_test if metric in results} | known
+    return {row["trial_id"]: nan_if_null(row["value"]) for row in rows}
 
 
 def _of_models(

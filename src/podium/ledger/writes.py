@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import zlib
 from collections import Counter
@@ -22,6 +23,7 @@ from podium.ledger.ledger import Transaction, now
 from podium.ledger.statements import (
     append,
     delete,
+    first,
     insert,
     insert_missing,
     select,
@@ -36,6 +38,8 @@ from podium.split import Split
 from podium.study import Study
 from podium.trial import BASELINES, MOVES, Ended, Key, State, config_hash, run_name
 
+# Kinds of evidence with results on the sealed test, and the prefix of these results.
+JUDGED, TEST = ("test", "evaluation"), "test_"
 # Phase of a study's trials that had failed and were trained again.
 RETRIED = "retried"
 
@@ -493,6 +497,40 @@ def put_evidence(tx: Transaction, evidence: Evidence) -> None:
         "notes": canonical(evidence.notes),
     }
     append(tx, schema.evidence, [row])
+    if evidence.kind in JUDGED:
+        _put_test_results(tx, evidence)
+
+
+def _put_test_results(tx: Transaction, evidence: Evidence) -> None:
+    """Results ``test_<metric>`` of the runs with the config of a judged candidate.
+
+    They are those in the metrics that the run has on the validation part.
+    """
+    trial, link, result = schema.trial.c, schema.study_trial.c, schema.result.c
+    made = first(tx, schema.candidate, id=evidence.candidate_id)
+    if made is None or made["study_id"] is None:
+        return
+    is_looked_at = trial.id.in_(
+        sa.select(link.trial_id).where(
+            link.project_id == tx.project_id, link.study_id == made["study_id"]
+        )
+    )
+    key = config_hash(made["family"], json.loads(made["config"]))
+    is_run = (is_looked_at, trial.run_id.is_not(None))
+    scalars = {
+        f"{TEST}{scalar.unit if name == 'loss' else name}": scalar.value
+        for name, scalar in evidence.scalars.items()
+        if ":" not in name and math.isfinite(scalar.value)
+    }
+    ids = values(tx, trial.id, *is_run, config_hash=key, state=State.COMPLETE)
+    for id_ in ids:
+        known = {*values(tx, result.metric, trial_id=id_)}
+        results = {
+            name: v for name, v in scalars.items() if f"val_{name.removeprefix(TEST)}" in known
+        }
+        delete(tx, schema.result, trial_id=id_, metric=[name for name in results if name in known])
+        insert(tx, schema.result, result_rows(id_, made["family"], results))
+    announce(tx, "trial", ids)
 
 
 def _json_real(value: float) -> float | str | None:

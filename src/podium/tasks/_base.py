@@ -67,6 +67,15 @@ class SlotTask(abc.ABC):
             Too few data to train or to evaluate.
         """
 
+    def require_metric(self, metric: str) -> None:
+        """Refuse a metric that does not score this task's predictions.
+
+        Raises
+        ------
+        UsageError
+        """
+        del metric
+
     @abc.abstractmethod
     def parts(self, view: Any, fold: Fold) -> tuple[Any, Any]:
         """Training and validation part of a fold, as input of families."""
@@ -134,6 +143,11 @@ class TaskData(abc.ABC):
     def horizon(self) -> int:
         """Steps of a label, at least 1; labels of neighbouring samples overlap."""
         return 1
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss of each row, if it is not the slot's metric."""
+        return self.task.loss
 
     def family(self, name: str) -> Any:
         """A new object of a family for this task."""

@@ -56,7 +56,7 @@ class ClassifyTask(SlotTask):
             The metric is one of forecasts.
         """
         section = config.slot(slot)
-        require_metric(section.metric)
+        self.require_metric(section.metric)
         train, held_out = samples
         if not train.classifies:
             expected = "classes: whole numbers from 0"
@@ -77,6 +77,20 @@ class ClassifyTask(SlotTask):
             raise DataError(found, f"{expected}training", fix)
         evaluation = config.datasets[section.dataset].evaluation
         return ClassData(slot, section, whole, split, evaluation)
+
+    def require_metric(self, metric: str) -> None:
+        """Refuse a metric that does not score classes.
+
+        Raises
+        ------
+        UsageError
+        """
+        if not hasattr(registry.load("metrics", metric), "score"):
+            expected = "a metric of classes, such as macro_f1"
+            raise UsageError(
+                f"metric {metric} scores forecasts", expected, "see: podium list metrics"
+            )
+        registry.require_direction(metric)
 
     def parts(self, view: Sequences, fold: Fold) -> tuple[Subset, Subset]:
         """Samples by their rows."""
@@ -214,18 +228,6 @@ class ClassData(TaskData):
     def size(self) -> str:
         """Samples."""
         return f"{len(self.dataset)} samples"
-
-
-def require_metric(name: str) -> None:
-    """Refuse a metric that does not score classes.
-
-    Raises
-    ------
-    UsageError
-    """
-    if not hasattr(registry.load("metrics", name), "score"):
-        expected = "a metric of classes, such as macro_f1"
-        raise UsageError(f"metric {name} scores forecasts", expected, "see: podium list metrics")
 
 
 TASK = ClassifyTask()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +16,7 @@ from podium import plugin, registry
 from podium.arrays import Floats, Ints
 from podium.config import Config, Policy
 from podium.dataset import Dataset
-from podium.errors import DataError
+from podium.errors import DataError, UsageError
 from podium.hashing import digest
 from podium.index import Index
 from podium.portfolio import periods_per_year
@@ -22,7 +24,8 @@ from podium.prediction import Prediction
 from podium.registry import Direction
 from podium.sections import SlotSection
 from podium.split import Fold, Indices, Split, Windows
-from podium.stats import forecast_errors
+from podium.stats import diebold_mariano, forecast_errors, panel_loss
+from podium.stats.forecast_errors import ERRORS
 from podium.tasks._base import SlotTask, TaskData
 from podium.trial import Ended
 from podium.view import View
@@ -76,6 +79,8 @@ POLICIES: Mapping[str, Policy] = {
         },
     },
 }
+# Results of a trial that follow from its forecasts, see `SlotData.errors`.
+DERIVED = (*(f"val_{name}" for name in (*ERRORS, "mase")), "naive_mae", "dm_pvalue_vs_naive")
 # Least number of bars of a sealed test, plus the horizon.
 LEAST_TEST = 30
 
@@ -93,8 +98,11 @@ class ForecastTask(SlotTask):
         ------
         DataError
             A feature is not finite after its warm-up, or the test is too short.
+        UsageError
+            The direction of the metric is unknown or does not fit its losses.
         """
         section = config.slot(slot)
+        self.require_metric(section.metric)
         stop = len(samples)
         if section.test_to:
             stop = int(np.searchsorted(samples.times, np.datetime64(section.test_to, "s"), "right"))
@@ -117,6 +125,10 @@ class ForecastTask(SlotTask):
             raise DataError(found, "members with bars in the test", fix)
         return data
 
+    def require_metric(self, metric: str) -> None:
+        """Refuse a metric whose direction is unknown or does not fit its losses."""
+        loss_of(metric)
+
     def parts(self, view: View, fold: Fold) -> tuple[Windows, Windows]:
         """Windows with a known target."""
         return fold.windows(view)
@@ -124,9 +136,11 @@ class ForecastTask(SlotTask):
     def score(
         self, metric: str, truth: NDArray[Any], prediction: Prediction
     ) -> tuple[float, Floats]:
-        """Mean of the metric's losses, and the losses."""
-        losses: Floats = registry.load("metrics", metric).losses(truth, prediction.mean)
-        return float(np.mean(losses)), losses
+        """Mean of the metric's losses, and the losses; its score, and squared errors."""
+        losses = losses_of(metric, truth, prediction.mean)
+        if loss_of(metric) == metric:
+            return float(np.mean(losses)), losses
+        return float(registry.load("metrics", metric).score(truth, prediction.mean)), losses
 
     def read(self, values: Floats, view: View, fold: Fold) -> Prediction:
         """Predictions by ticker and moment."""
@@ -256,13 +270,50 @@ class SlotData(TaskData):
             "trained_until": self.trained_until,
         }
 
+    @property
+    def loss(self) -> str:
+        """``mse`` if the metric has no losses per window."""
+        loss = loss_of(self.section.metric)
+        return "" if loss == self.section.metric else loss
+
     def errors(self, split: Split, ended: Ended) -> dict[str, float]:
-        """``val_mae`` and similar errors, in the target's unit and in prices."""
+        """Errors of the forecasts on the validation part, and the comparison with no change.
+
+        Returns
+        -------
+        dict
+            ``val_mae`` and the others of :meth:`errors_of`; ``val_mase``, the error over that of
+            the last value on the training part; ``naive_mae``, that of a forecast of no change;
+            ``dm_pvalue_vs_naive``, the two-sided Diebold-Mariano p-value of the losses per bar
+            against those of no change. Undefined ones are left out.
+        """
         prediction = ended.prediction
         if not isinstance(prediction, Prediction) or prediction.form == "positions":
             return {}
-        _, windows = split.folds[ended.task.fold].windows(self.tuning)
-        return {f"val_{name}": v for name, v in self.errors_of(windows, prediction.mean).items()}
+        naive = self._naive(split.folds[ended.task.fold])
+        errors = self.errors_of(naive.windows, prediction.mean)
+        errors["mase"] = errors["mae"] / naive.scale if naive.scale > 0 else math.nan
+        losses = panel_loss(ended.losses, naive.windows.at)[1]
+        p_value = math.nan
+        if len(naive.losses) == len(losses):
+            p_value = diebold_mariano(losses, naive.losses, self.horizon).p_value
+        values = {
+            **{f"val_{name}": value for name, value in errors.items()},
+            "naive_mae": naive.mae,
+            "dm_pvalue_vs_naive": p_value,
+        }
+        return {name: value for name, value in values.items() if math.isfinite(value)}
+
+    def _naive(self, fold: Fold) -> NaiveScores:
+        """Scores of no change on a fold, computed once."""
+        if fold not in self._naive_scores:
+            train, windows = fold.windows(self.tuning)
+            self._naive_scores[fold] = NaiveScores.of(self.section.metric, train, windows)
+        return self._naive_scores[fold]
+
+    @cached_property
+    def _naive_scores(self) -> dict[Fold, NaiveScores]:
+        return {}
 
     def errors_of(self, windows: Windows, forecast: Floats) -> dict[str, float]:
         """``mae``, ``r2`` and, if the target implies a price, ``price_mae`` and ``pct_mae``.
@@ -324,6 +375,77 @@ class SlotData(TaskData):
     def trained_until(self) -> str:
         """Last bar before the test."""
         return str(self.tuning.times[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class NaiveScores:
+    """Forecast of no change on a fold: zero for a centered target, else the last value.
+
+    Parameters
+    ----------
+    windows : Windows
+        Validation windows.
+    mae : float
+        Mean absolute error on them, in the target's unit.
+    losses : (T,) float
+        Mean loss of each bar; empty if the metric is not defined for this forecast.
+    scale : float
+        Mean absolute error of the last value on the training part, see :func:`last_value_error`.
+    """
+
+    windows: Windows
+    mae: float
+    losses: Floats
+    scale: float
+
+    @classmethod
+    def of(cls, metric: str, train: Windows, windows: Windows) -> NaiveScores:
+        """Scores on the validation windows of a fold."""
+        view, truth = windows.view, windows.truth()
+        last = view.past[windows.at, windows.item]
+        forecast = np.zeros_like(last) if view.centered else last
+        losses = np.empty(0)
+        # The losses on record are float32, and a baseline that forecasts no change has no p-value.
+        # A metric of a plugin may refuse a constant; the trial of that baseline has the reason.
+        with suppress(Exception):
+            each = losses_of(metric, truth, forecast).astype(np.float32)
+            losses = panel_loss(each, windows.at)[1]
+        mae = float(np.mean(np.abs(truth - forecast)))
+        return cls(windows, mae, losses, last_value_error(train))
+
+
+def last_value_error(windows: Windows) -> float:
+    """Mean absolute error of the last value of the target, the scale of MASE; NaN without any."""
+    if not len(windows):
+        return math.nan
+    last = windows.view.past[windows.at, windows.item]
+    return float(np.mean(np.abs(windows.truth() - last)))
+
+
+def loss_of(metric: str) -> str:
+    """Metric of the recorded losses per window: the metric, or ``mse`` if it has only a score.
+
+    Raises
+    ------
+    UsageError
+        A metric with ``losses`` rises, or a score has no direction.
+    """
+    if not hasattr(registry.load("metrics", metric), "losses"):
+        registry.require_direction(metric)
+        return str(USUAL["metric"])
+    if registry.direction(metric) is Direction.MAX:
+        raise UsageError(
+            f"metric '{metric}' has losses, and its DIRECTION is \"max\"",
+            "losses, of which lower ones are better, or a score with a DIRECTION",
+            "write score(truth, forecast), which returns one number, in place of losses",
+        )
+    return metric
+
+
+def losses_of(metric: str, truth: Floats, forecast: Floats) -> Floats:
+    """Losses per window of :func:`loss_of`."""
+    losses: Floats = registry.load("metrics", loss_of(metric)).losses(truth, forecast)
+    return losses
 
 
 def whole(view: View) -> Fold:

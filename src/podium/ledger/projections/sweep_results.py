@@ -248,6 +248,9 @@ def _differs(mine: Mapping[str, Any], theirs: Mapping[str, Any], root: Path) -> 
             inside = own.removeprefix(f"{root}/")
             if inside != own and (value == inside or value.endswith(f"/{inside}")):
                 continue
+        if name == "metrics" and isinstance(own, Mapping) and isinstance(value, Mapping):
+            # Since the file was written, the run may have been judged on the test.
+            own = {metric: number for metric, number in own.items() if metric in value}
         if json_text(own) != json_text(value):
             return True
     return False

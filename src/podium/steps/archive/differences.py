@@ -19,8 +19,8 @@ from podium.ledger.record_reader import RecordReader
 from podium.record import nan_if_null
 from podium.sequences import Sequences, Subset
 from podium.split import Windows
-from podium.stats.forecast_errors import ERRORS
 from podium.steps.archive.rebuild import Rebuilt, Row
+from podium.tasks.forecast import DERIVED
 from podium.trial import Ended
 
 
@@ -73,10 +73,11 @@ def numbers(reader: RecordReader, row: Row, ended: Ended) -> list[ResultCheck]:
         findings.append(_score(reader, row, ended, losses.same))
     findings += _curves(reader, id_, ended)
     recorded = trial_facts.results(reader, [id_])[id_]
-    results = {name: nan_if_null(value) for name, value in recorded.items()}
+    # Results of a candidate on the test are no part of the training.
+    results = {n: nan_if_null(v) for n, v in recorded.items() if not n.startswith(writes.TEST)}
     # Errors computed from the forecasts are compared with the forecasts.
     again = writes.results_of(ended, metric)
-    for name in [f"val_{error}" for error in ERRORS if f"val_{error}" not in again]:
+    for name in {*DERIVED, *(f"val_{m}" for m in registry.names("metrics"))} - {*again}:
         results.pop(name, None)
     findings += _results(id_, results, again)
     if row["best_epoch"] != ended.best_epoch:

@@ -260,7 +260,7 @@ def final_split(data: TaskData, fraction: float) -> Split:
 def _validation(analysis: Analysis, candidate: Candidate) -> Evidence:
     data = analysis.extension.tuned.data
     metric, way = data.section.metric, data.direction
-    name = metric if data.task.loss else "loss"
+    name = metric if data.loss else "loss"
     chosen, reference = analysis.chosen, analysis.reference
     return evidence_about(
         candidate,

@@ -201,7 +201,9 @@ def _reference(
         alike = [row for row in (*rows, *folds) if row.index_hash == trial.index_hash]
         return baselines.best(simpler(alike) or rows, data, "grid")
     folds = simpler([row for row in folds if row.split_hash == known.split_hash])
-    return baselines.best_over_folds(folds) or baselines.best(simpler(rows), data, "extend")
+    return baselines.best_over_folds(folds, data.direction) or baselines.best(
+        simpler(rows), data, "extend"
+    )
 
 
 def require_fit(project: Project, place: Place, slot: str | None) -> tuple[SlotData, str]:

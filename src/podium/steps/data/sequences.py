@@ -56,7 +56,7 @@ def class_data(
     if registry.holds(section.task) != classify.HOLDS:
         raise UsageError(f"slot {slot} is a {section.task} slot", "a slot that classifies")
     # Before any file is read.
-    classify.require_metric(section.metric)
+    classify.TASK.require_metric(section.metric)
     files = {"training": training, "validation": validation}
     train, held_out = load_sequences(config, section.dataset, **files)
     if stats is not None:

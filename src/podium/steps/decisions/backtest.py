@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from podium import __version__, artifact, plugin, registry
-from podium.arrays import Mask
+from podium.arrays import Floats, Mask
 from podium.candidate import Candidate
 from podium.errors import UsageError
 from podium.evidence import Evidence, Scalar
@@ -384,7 +384,7 @@ def _against(
     if spread.reason is None:
         scalars["loss_difference_low"] = Scalar(spread.low, metric)
         scalars["loss_difference_high"] = Scalar(spread.high, metric)
-    notes = {"metric": metric, "champion": rival.id, "dm_reason": pair.test.reason or ""}
+    notes = {"metric": pair.metric, "champion": rival.id, "dm_reason": pair.test.reason or ""}
     return lambda tx: [evidence_of_test(project, tx, data, candidate, AGAINST, scalars, notes)]
 
 
@@ -400,6 +400,20 @@ def _error_scalars(errors: dict[str, float], prefix: str = "") -> dict[str, Scal
         f"{prefix}{name}": Scalar(value, "", "max" if name == "r2" else "min")
         for name, value in errors.items()
         if value == value
+    }
+
+
+def _score_scalars(
+    data: SlotData, windows: Windows, forecasts: Mapping[str, Floats]
+) -> dict[str, Scalar]:
+    """Scalars of the slot's metric by prefix, if it is a score without losses."""
+    if not data.loss:
+        return {}
+    metric, way = data.section.metric, data.direction
+    score = registry.load("metrics", metric).score
+    return {
+        f"{prefix}{metric}": Scalar(float(score(windows.truth(), values)), "", way)
+        for prefix, values in forecasts.items()
     }
 
 
@@ -419,7 +433,7 @@ def _tested(
     pair = compare_forecasts(metric, windows, mean, naive_mean)
     losses = {"loss": pair.losses, "naive_loss": pair.other_losses}
     by_ticker = {
-        f"{name}:{ticker}": Scalar(float(each[windows.item == n].mean()), metric, "min")
+        f"{name}:{ticker}": Scalar(float(each[windows.item == n].mean()), pair.metric, "min")
         for name, each in losses.items()
         for n, ticker in enumerate(view.tickers)
         if (windows.item == n).any()
@@ -429,13 +443,14 @@ def _tested(
         "dm_p_value_one_sided": Scalar(pair.test.one_sided, "probability"),
         **_error_scalars(data.errors_of(windows, mean)),
         **_error_scalars(data.errors_of(windows, naive_mean), "naive_"),
+        **_score_scalars(data, windows, {"": mean, "naive_": naive_mean}),
         "looks": Scalar(look, "candidates"),
         "windows": Scalar(len(windows), "windows"),
         "days": Scalar(pair.bars, "bars"),
         **by_ticker,
     }
     notes = {
-        "metric": metric,
+        "metric": pair.metric,
         **baselines.notes(reference),
         "dm_reason": pair.test.reason or "",
         **({"itself": "yes"} if itself else {}),

@@ -95,7 +95,7 @@ def _evidence(project: Project, entry: JudgedModel) -> Callable[[Transaction], l
         scalars |= measure_scalars(name, summary(result, data.periods_per_year))
     curves |= {"loss": pair.losses.astype(np.float32), "index": Index.of(windows).pack()}
     notes = {
-        "metric": metric,
+        "metric": pair.metric,
         "every": f"{settings.refit_every} bars",
         "window": f"{settings.refit_window} bars" if settings.refit_window else "all before",
         "first": str(data.view.times[_starts(data, settings)[0]]),

@@ -8,11 +8,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from podium import registry
 from podium.arrays import Floats
 from podium.evidence import Scalar
 from podium.split import Windows
 from podium.stats import DieboldMariano, diebold_mariano, panel_loss
+from podium.tasks.forecast import loss_of, losses_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +22,7 @@ class Comparison:
     Parameters
     ----------
     metric : str
+        Metric of the losses: ``mse`` for a metric with a score alone.
     losses, other_losses : (N,) float
         Loss of each window.
     daily, other_daily : (T,) float
@@ -68,11 +69,11 @@ def compare_forecasts(metric: str, windows: Windows, forecast: Floats, other: Fl
     ----------
     forecast, other : (N,) float
     """
-    losses_of, truth = registry.load("metrics", metric).losses, windows.truth()
-    losses, other_losses = losses_of(truth, forecast), losses_of(truth, other)
+    truth = windows.truth()
+    losses, other_losses = (losses_of(metric, truth, values) for values in (forecast, other))
     daily, other_daily = by_period(losses, windows.at), by_period(other_losses, windows.at)
     test = diebold_mariano(daily, other_daily, windows.view.horizon)
-    return Comparison(metric, losses, other_losses, daily, other_daily, test)
+    return Comparison(loss_of(metric), losses, other_losses, daily, other_daily, test)
 
 
 def by_period(losses: Floats, periods: NDArray[Any]) -> Floats:

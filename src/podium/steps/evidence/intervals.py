@@ -15,7 +15,7 @@ from podium.split import Windows
 from podium.stats import Score, interval_scores, mean_absolute_scaled_error
 from podium.steps.trials import baselines
 from podium.steps.trials.baselines import Configured
-from podium.tasks.forecast import SlotData
+from podium.tasks.forecast import SlotData, last_value_error
 
 BOUNDED = (*(f"coverage_{nominal}" for nominal in INTERVALS), "crps", "mase")
 
@@ -83,7 +83,7 @@ def _step(
         return interval_scores(truth, rows, levels, windows.at, INTERVALS, horizon=step)
 
     fixed, adaptive = scored(quantiles), scored(adapted)
-    scale = _naive_error(data, step)
+    scale = last_value_error(baselines.labelled(data.tuning).at_step(step))
     if scale > 0:
         fixed["mase"] = mean_absolute_scaled_error(truth, means, scale, windows.at, horizon=step)
     values = {name: score.value for name, score in fixed.items()}
@@ -105,10 +105,3 @@ def _unit(name: str, data: SlotData) -> str:
     if name.startswith(("wql", "mase")):
         return ""
     return str(registry.load("targets", data.section.target).UNIT)
-
-
-def _naive_error(data: SlotData, step: int) -> float:
-    """Mean absolute error of the last value before the test, a number of bars ahead."""
-    windows = baselines.labelled(data.tuning).at_step(step)
-    past = windows.view.past[windows.at, windows.item]
-    return float(np.mean(np.abs(windows.truth() - past)))

@@ -188,7 +188,7 @@ def luck_rows(analysis: Analysis) -> list[values.SelectionBiasRow]:
 def luck_basis(analysis: Analysis) -> str:
     """Basis of the figures, as a sentence."""
     section = analysis.extension.tuned.data.section
-    if loss := analysis.extension.tuned.data.task.loss:
+    if loss := analysis.extension.tuned.data.loss:
         return f"From the {loss} of every config against that of the baseline."
     if analysis.luck.basis == "losses":
         return "From losses against the baseline, as no forecasts of the trials are stored."

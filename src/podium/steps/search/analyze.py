@@ -109,7 +109,7 @@ def _chosen(extension: CrossValidation, ranked: Ranking, choose: str) -> tuple[F
     chosen = min(within, key=lambda c: (_complexity(c, data), sign * c.mean))
     included = ranked.included[len(configs) :]
     tied = [one for one, tie in zip(extension.ladder, included, strict=True) if tie]
-    if ranked.reason or data.task.loss:
+    if ranked.reason or data.loss:
         # The confidence set is undecidable, or of another loss than the metric.
         leader = min(best, extension.ladder[0], key=lambda one: sign * one.mean)
         tied = _within_one_error(extension.ladder, leader, sign)

@@ -343,9 +343,13 @@ def _calibrated(
 
 
 def _figures(values: Mapping[str, float]) -> dict[str, float]:
-    """Figures of quantiles without the part of their data in their names."""
+    """Figures of quantiles without the part of their data in their names.
+
+    They are empty without a coverage: forecasts without quantiles have a MASE too.
+    """
     named = {name.removeprefix("val_"): value for name, value in values.items() if finite(value)}
-    return {name: value for name, value in named.items() if name.startswith(_FIGURES)}
+    figures = {name: value for name, value in named.items() if name.startswith(_FIGURES)}
+    return figures if any(name.startswith("coverage_") for name in figures) else {}
 
 
 def _against_baselines(

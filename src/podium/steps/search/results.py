@@ -540,7 +540,7 @@ class Analysis(Answer):
         tests = zip(p_values, ranking.corrected.tolist(), strict=True)
         columns = (self.extension.labelled, ranking.intervals(), tests, ranking.included)
         # Intervals of another loss than the metric do not belong to the means.
-        of_metric = not self.extension.tuned.data.task.loss
+        of_metric = not self.extension.tuned.data.loss
         for (label, one), span, test, included in zip(*columns, strict=True):
             bounds = (span.low, span.high) if of_metric else (math.nan, math.nan)
             mean, low, high, p, corrected = map(finite_or_none, (one.mean, *bounds, *test))

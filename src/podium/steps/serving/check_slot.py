@@ -118,7 +118,7 @@ def check_slot(project: Project, slot: str) -> SlotChecked:
     drift = training_drift(
         project, served.candidate.artifact_hash, served.model.manifest, served.view
     )
-    metric = served.model.section.metric
+    metric = newer.metric
     beats, against = _against_baseline(newer, since, method, metric)
     error = _error(newer, before, test, metric, served.model.section.horizon)
     findings = [_who(served), _scored(champion, is_newer), against, error, _drift(drift)]
@@ -283,7 +283,7 @@ def _shadow(champion: Live, shadow: Live) -> SlotFinding:
     if not pair.bars:
         message = f"{who} cannot be compared yet: no bar newer than both tests has an outcome"
         return SlotFinding(NOTE, "shadow", message, figures)
-    metric = champion.served.model.section.metric
+    metric = pair.metric
     p = f"p = {pair.test.p_value:.2g}" if pair.test.reason is None else pair.test.reason
     message = (
         f"{who}: {metric} {pair.other_loss:.4g} against the champion's {pair.loss:.4g} "

@@ -13,6 +13,7 @@ from podium import registry
 from podium.errors import UsageError
 from podium.hashing import canonical
 from podium.ledger.reads import TrialRow
+from podium.registry import Direction
 from podium.render.blocks import short
 from podium.space import ConfigDict
 from podium.split import Windows
@@ -120,8 +121,8 @@ def best(rows: Sequence[TrialRow], data: TaskData, verb: str) -> TrialRow:
     return best_of(rows, data.slot, verb, data.direction)
 
 
-def best_over_folds(rows: Sequence[TrialRow]) -> TrialRow | None:
-    """The reference over folds: the baseline with the lowest mean score.
+def best_over_folds(rows: Sequence[TrialRow], direction: Direction) -> TrialRow | None:
+    """The reference over folds: the baseline with the best mean score.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def best_over_folds(rows: Sequence[TrialRow]) -> TrialRow | None:
         folds.setdefault(row.config_hash, []).append(row)
     means = {name: float(np.mean([row.score for row in of])) for name, of in folds.items()}
     whole = [name for name, mean in means.items() if np.isfinite(mean)]
-    return folds[min(whole, key=lambda name: means[name])][0] if whole else None
+    return folds[min(whole, key=lambda name: direction.sign * means[name])][0] if whole else None
 
 
 def rung_of(one: Configured, task: str) -> int:

@@ -43,6 +43,8 @@ def objectives(config: Config, slot: str) -> list[str]:
     if len(set(names)) < len(names):
         problems.add(f"metrics are {', '.join(names)}", "each one once")
     UsageError.raise_for(problems)
+    for name in names:
+        registry.load("tasks", section.task).TASK.require_metric(name)
     return names
 
 
@@ -150,10 +152,17 @@ def feasible(project: Project, where: str, rows: Collection[TrialRow]) -> set[st
     Raises
     ------
     UsageError
-        The filter is malformed.
+        The filter is malformed, or names a result on the sealed test.
     NotFoundError
         It names a metric that no trial has reported.
     """
+    sealed = re.search(rf"\b{writes.TEST}\w+", where)
+    if sealed:
+        raise UsageError(
+            f"the filter of the search names {sealed[0]}, a result on the sealed test",
+            "metrics of the validation part, such as val_mae",
+            f"val_{sealed[0].removeprefix(writes.TEST)}",
+        )
     ids = [row.id for row in rows]
     if not where or not ids:
         return set(ids)
