@@ -31,6 +31,7 @@ REASON = "seen"
 # Verbs whose hints need a store, a program or another project of their own.
 ELSEWHERE = {
     "sync": "test_mlflow.py",
+    "select": "test_select.py",
     "_own": "test_own_code.py",
     "import": "test_bundle.py and test_importers.py",
     "data": "test_data_verbs.py",

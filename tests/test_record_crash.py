@@ -84,7 +84,9 @@ class Series(crash_rounds.Series):
         assert self.logged <= set(names)
         assert len(set(names)) == len(names)
         # An end is there with all its epochs and results, or not at all.
-        for table, of_quick, of_baseline, of_logged in (("score", 7, 1, 0), ("result", 5, 3, 1)):
+        # A forecast that equals the no-change forecast has no p-value against it.
+        counts = (("score", {7}, {1}, {0}), ("result", {7, 8}, {5, 6}, {1}))
+        for table, of_quick, of_baseline, of_logged in counts:
             counted = query(
                 self.root,
                 f"""SELECT t.family, t.state, count(r.trial_id) AS n FROM trial t
@@ -93,8 +95,8 @@ class Series(crash_rounds.Series):
             wanted = dict.fromkeys(baselines.families("forecast"), of_baseline)
             wanted |= {quick.NAME: of_quick, "toto": of_logged}
             for row in counted:
-                whole = wanted[row["family"]] if row["state"] == "complete" else 0
-                assert row["n"] == whole, (table, row)
+                whole = wanted[row["family"]] if row["state"] == "complete" else {0}
+                assert row["n"] in whole, (table, row)
         box = query(self.root, "SELECT subject_id FROM outbox WHERE kind = 'trial'")
         assert sorted(row["subject_id"] for row in box) == sorted(complete)
         ids = [line["id"] for line in log_of(self.root)]

@@ -262,7 +262,7 @@ class TuningFiles:
                     "value": row.score,
                     "feasible": shown.feasible,
                     "config": row.config,
-                    "metrics": facts["results"],
+                    "metrics": _of_validation(facts["results"]),
                     **{name: facts[name] for name in ("epochs", "best_epoch", "seconds")},
                     "reason": row.reason,
                     **{name: facts[name] for name in ("started_at", "ended_at")},
@@ -340,7 +340,7 @@ class TuningFiles:
             "family": row.family,
             "slot": self.study.slot,
             "config": row.config,
-            "results": strict(facts["results"]),
+            "results": strict(_of_validation(facts["results"])),
             "checkpoint": self._checkpoint(row),
             "reason": row.reason,
         }
@@ -373,3 +373,8 @@ def checkpoint_hash(config: bytes) -> dict[str, str]:
 def checkpoint_name(number: int, trial_id: str) -> str:
     """Folder of a trial's model; the id distinguishes trials of the same number."""
     return f"trial_{number:04d}_{trial_id.rpartition('-')[2]}"
+
+
+def _of_validation(results: Mapping[str, float]) -> dict[str, float]:
+    """Results without those of the test, which a later judgement adds."""
+    return {name: value for name, value in results.items() if not name.startswith(writes.TEST)}
