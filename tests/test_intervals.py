@@ -252,9 +252,9 @@ def test_the_gate_refuses_intervals_that_hold_too_few_or_too_many(bounds, result
 
 def test_without_a_calibration_the_gate_is_undecidable():
     evidence = SimpleNamespace(scalars={}, scalar={}.__getitem__)
-    made = coverage.judge(Case({"test": evidence}, None, coverage.LIMITS))
-    assert made == (Result.UNDECIDABLE, made[1])
-    assert "no validation part" in made[1]
+    result, finding = coverage.judge(Case({"test": evidence}, None, coverage.LIMITS))
+    assert result is Result.UNDECIDABLE
+    assert "no validation part" in finding
 
 
 # The quantile head

@@ -45,6 +45,7 @@ LAYERS = [
         "sequences",
         "samples",
         "classifier",
+        "forecaster",
         "feature_stats",
         "covariates",
         "own",

@@ -51,7 +51,7 @@ class Served:
         Raises
         ------
         DataError
-            See :meth:`podium.artifact.LoadedModel.predict`.
+            See :meth:`podium.forecaster.LoadedModel.predict`.
         """
         if isinstance(self.model, LoadedClassifier):
             lengths = (params or {}).get("lengths")

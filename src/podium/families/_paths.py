@@ -115,6 +115,16 @@ class PathFamily(Family):
         grid: Mapping[str, Sequence[Value]] = self.inner.grid(view)
         return grid
 
+    def priority(self, view: View) -> Sequence[Mapping[str, Value]]:
+        """Those of the family."""
+        configs: Sequence[Mapping[str, Value]] = self.inner.priority(view)
+        return configs
+
+    def quick(self, view: View) -> Mapping[str, Sequence[Value]]:
+        """That of the family."""
+        grid: Mapping[str, Sequence[Value]] = self.inner.quick(view)
+        return grid
+
     def complexity(self, config: ConfigDict, n_features: int) -> float:
         """That of one step."""
         return float(self.inner.complexity(config, n_features))

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -186,26 +187,23 @@ class SyncPass:
                 # An error is ignored: a study's run may be deleted.
                 _error_of(self.experiment.end, run_id, content)
 
-    def follow(self, live: LiveFiles) -> Iterator[str]:
-        """Send the new epochs of running trials; yields nothing."""
+    def follow(self, live: LiveFiles) -> None:
+        """Send the new epochs of running trials."""
         for trial_id, rows in live.curves():
             content = self._content(trial_id)
             if content is None or content.status != "RUNNING":
                 continue
-            try:
+            # What MLflow refuses now is sent with the whole curve at the end of the trial.
+            with suppress(MlflowRefusedError, MlflowFailedError):
                 run_id, is_new = self._shown(content)
-                if not run_id:
-                    continue
                 points = _mlflow_live.points(rows)
-                if not is_new and trial_id not in live.sent:
+                if run_id and not is_new and trial_id not in live.sent:
                     # An earlier process may have sent some.
                     points = self._unsent(run_id, points)
-                self.experiment.add_points(run_id, points)
-                live.sent[trial_id] = rows[-1].epoch
-            except (MlflowRefusedError, MlflowFailedError):
-                # The record has the whole curve at the end of the trial.
-                live.sent[trial_id] = rows[-1].epoch
-        yield from ()
+                # Without an id: a user deleted the run.
+                if run_id:
+                    self.experiment.add_points(run_id, points)
+            live.sent[trial_id] = rows[-1].epoch
 
     def leave(self, trained: set[str]) -> None:
         """Set the state of runs whose trials no process trains any more."""

@@ -115,7 +115,7 @@ class Projection(RecordSource):
         def work(sync: SyncPass) -> Iterator[str]:
             yield from sync.drain(progress)
             if live is not None:
-                yield from sync.follow(live)
+                sync.follow(live)
 
         return self._run_pass(work)
 

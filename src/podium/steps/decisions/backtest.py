@@ -298,9 +298,14 @@ def _judge(project: Project, entry: JudgedModel) -> Callable[[Transaction], list
             tx, data.dataset.name, data.test_interval, candidate, data.test_marks
         )
         tested = _tested(
-            data, forecast, reference, theirs, look, itself=baselines.same(candidate, reference)
+            data,
+            forecast,
+            reference,
+            theirs,
+            look,
+            scores,
+            itself=baselines.same(candidate, reference),
         )
-        tested = ({**tested[0], **scores}, *tested[1:])
         return [
             evidence_of_test(project, tx, data, candidate, kind, *parts)
             for kind, parts in (("test", tested), (STEP, (traded.scalars(), notes, curves)))
@@ -423,6 +428,7 @@ def _tested(
     reference: Configured,
     theirs: Prediction,
     look: int,
+    scores: Mapping[str, Scalar],
     *,
     itself: bool,
 ) -> tuple[dict[str, Scalar], dict[str, str], dict[str, np.ndarray]]:
@@ -448,6 +454,7 @@ def _tested(
         "windows": Scalar(len(windows), "windows"),
         "days": Scalar(pair.bars, "bars"),
         **by_ticker,
+        **scores,
     }
     notes = {
         "metric": pair.metric,

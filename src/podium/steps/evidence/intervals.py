@@ -47,13 +47,15 @@ def scalars(
     """
     if calibration is None:
         return {}
-    truth = decisions.outcomes()
-    fixed = calibration.quantiles(forecast)
-    adaptive, _ = calibration.adaptive(forecast, truth)
-    # The last axis is that of levels, the one before it that of steps.
-    columns = (part.reshape(len(decisions), forecast.steps, -1) for part in (fixed, adaptive))
-    fixed, adaptive = columns
-    truth, means = (part.reshape(len(decisions), -1) for part in (truth, forecast.path))
+    outcomes = decisions.outcomes()
+    truth, means = (part.reshape(len(decisions), -1) for part in (outcomes, forecast.path))
+    fixed, adaptive = (
+        quantiles.reshape(*means.shape, len(calibration.levels))
+        for quantiles in (
+            calibration.quantiles(forecast),
+            calibration.adaptive(forecast, outcomes)[0],
+        )
+    )
     scores: dict[str, Scalar] = {}
     for n, step in enumerate(calibration.steps):
         known = np.isfinite(truth[:, n])
