@@ -1,6 +1,7 @@
 """Searches on the record: widened, exhausted, in phases, by any number of jobs, after any kill."""
 
 import json
+import shutil
 
 import pytest
 
@@ -479,10 +480,10 @@ def test_a_sweep_takes_no_more_runs_than_it_may(root):
 def test_a_refinement_searches_between_the_neighbours_of_the_best_configs(root):
     configure(root, quick_settings({"factor": [0.6, 0.8, 1.0, 1.2]}))
     coarse = sorted(swept(root, "full").trials, key=lambda row: row.score)
-    configure(root, quick_settings(generation=8))
+    configure(root, quick_settings(generation=16))
     found = swept(root, "priority", refine=True)
     fine = [row for row in found.trials if row.phase == "sweep/refine"]
-    assert len(fine) == 8
+    assert len(fine) == 16
     # A quarter of the 16 configs.
     best = coarse[:4]
     assert {row.config["level"] for row in fine} <= {row.config["level"] for row in best}
@@ -497,6 +498,12 @@ def test_a_refinement_searches_between_the_neighbours_of_the_best_configs(root):
     again = swept(root, "priority", refine=True)
     assert [row.id for row in again.trials] == [row.id for row in found.trials]
     assert trained(root) == count
+
+
+def test_a_refinement_has_the_same_configs_in_another_project(root, tmp_path):
+    places = (root, shutil.copytree(root, tmp_path / "other"))
+    one, other = ([row.config for row in swept(at, "quick", refine=True).trials] for at in places)
+    assert one == other
 
 
 def test_a_refinement_uses_the_runs_that_are_left_and_stays_around_the_best(root):

@@ -194,7 +194,9 @@ def _refine(context: StudyContext, focus: Focus, steps: int, work: str) -> list[
         "space": space.spec(),
     }
     say(f"{context.slot}: refine {focus.sentence}")
-    inputs = digest([context.study.key, outputs, sorted(row.id for row in focus.trials)])
+    # Contents in place of ids, so that the same trials of another project give the same configs.
+    tried = sorted(row.config_hash for row in focus.trials)
+    inputs = digest([context.study.key, family, outputs["space"], tried])
     if context.receipt(REFINE, inputs) is None:
         context.put_receipt(REFINE, inputs, outputs)
     steps = focus.untried(steps)
