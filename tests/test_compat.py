@@ -276,6 +276,7 @@ def test_reading_snippets_of_the_guide_run_word_for_word(root):
     assert told["report"] == report + "\n"
 
 
+@pytest.mark.slow
 def test_models_are_loaded_from_their_checkpoints_as_the_guide_does_it(copy):
     linear = """
 import numpy as np, torch

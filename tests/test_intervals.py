@@ -260,6 +260,7 @@ def test_without_a_calibration_the_gate_is_undecidable():
 # The quantile head
 
 
+@pytest.mark.slow
 def test_a_network_with_the_quantile_loss_forecasts_its_levels(judged, tmp_path):
     with open_project(judged) as project:
         view = slot_data(project.config, SLOT).tuning

@@ -136,6 +136,7 @@ def test_a_target_without_a_price_has_no_columns_of_prices_and_none_of_nan(ladde
     assert table.notna().any().all()
 
 
+@pytest.mark.slow
 def test_results_on_the_test_reach_the_trackers_file_and_make_no_run_of_it(ladder, tmp_path):
     root = ladder.copy(tmp_path / "mine", "finalized", slots={projects.SLOT: RETURN})
     with HyperparamTracker(root) as tracker:
@@ -166,6 +167,7 @@ def test_a_search_may_not_be_filtered_by_the_sealed_test(ladder, tmp_path):
     assert "val_mae" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_projects_score_decides_a_slot_in_its_direction(tmp_path):
     slot = {**RETURN, "metric": "hits"}
     root = projects.small_project(tmp_path / "hits", slots={projects.SLOT: slot})
